@@ -1,0 +1,361 @@
+//! A bucket that gets through: retries, a limit of requests in flight, and a count of requests.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{
+    Bucket, BucketError, BucketErrorKind, Condition, CopySource, ETag, ListPage, ObjectBody, ObjectInfo, ObjectSpec,
+    UploadedPart,
+};
+use crate::digest::Sha256;
+use crate::headers::Headers;
+
+mod counts;
+mod limiter;
+mod policy;
+#[cfg(test)]
+mod tests;
+
+pub use counts::RequestCounts;
+use limiter::{Limiter, Permit};
+pub use policy::RetryPolicy;
+
+/// Wraps a [`Bucket`] and makes the best of a store that is busy or a network that fails.
+///
+/// - A request that failed in a way that may pass ([`BucketError::is_transient`]) is sent again,
+///   after a random wait that grows, as often and as long as the [`RetryPolicy`] says. The error
+///   given in the end is the last one, with its request id; its message tells how often and how
+///   long it was tried.
+/// - At most [`RetryPolicy::concurrency`] requests are in flight at once; half as many after one was
+///   throttled, then slowly more again. None is held while waiting for the next attempt.
+/// - A conditional write whose answer was lost may find its condition broken by its own effect when
+///   it is sent again. It is then looked up: if what stands there has the content and the headers
+///   that were to be written, the write succeeded.
+/// - Keys of a `DeleteObjects` request that failed in a way that may pass are sent again.
+///
+/// A body that is read ([`Bucket::get`]) is outside of all this once its first byte arrived: it
+/// counts towards no limit, and is not resumed if it breaks off; [`read_all`](super::read_all)
+/// starts it again. A multipart upload whose creation was sent twice may leave an unused upload
+/// behind, which a lifecycle rule of the bucket should remove.
+#[derive(Debug)]
+pub struct Resilient {
+    inner: Arc<dyn Bucket>,
+    policy: RetryPolicy,
+    limiter: Arc<Limiter>,
+    counts: RequestCounts,
+    /// What each upload in progress is to become, by its id.
+    uploads: Mutex<HashMap<String, (Sha256, Headers)>>,
+}
+
+/// A request that failed for good.
+struct Failed {
+    error: BucketError,
+    /// Whether an earlier attempt failed, so that its effect may have taken place.
+    retried: bool,
+}
+
+/// The attempts of one request so far.
+struct Attempts {
+    /// When the first attempt began, moved on by the time spent waiting for a permit.
+    since: Instant,
+    number: u32,
+}
+
+impl Resilient {
+    /// Wraps `inner`, with a limit and counts of its own.
+    pub fn new(inner: Arc<dyn Bucket>, policy: RetryPolicy) -> Self {
+        let limiter = Arc::new(Limiter::new(policy.concurrency));
+        Self { inner, policy, limiter, counts: RequestCounts::default(), uploads: Mutex::default() }
+    }
+
+    /// Wraps another bucket of the same store, under the same limit, policy and counts as this one.
+    #[must_use]
+    pub fn alongside(&self, inner: Arc<dyn Bucket>) -> Self {
+        Self {
+            inner,
+            policy: self.policy.clone(),
+            limiter: Arc::clone(&self.limiter),
+            counts: self.counts.clone(),
+            uploads: Mutex::default(),
+        }
+    }
+
+    /// The counts of requests, which go on counting.
+    pub fn counts(&self) -> RequestCounts {
+        self.counts.clone()
+    }
+
+    /// How many requests may be in flight at once now.
+    pub fn limit(&self) -> usize {
+        self.limiter.limit()
+    }
+
+    fn uploads(&self) -> MutexGuard<'_, HashMap<String, (Sha256, Headers)>> {
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for its turn, then counts the attempt.
+    async fn begin(&self, operation: &'static str, attempts: &mut Attempts) -> Permit<'_> {
+        let asked = Instant::now();
+        let permit = self.limiter.acquire().await;
+        attempts.since += asked.elapsed();
+        attempts.number += 1;
+        self.counts.add(operation, attempts.number > 1);
+        permit
+    }
+
+    /// Adapts the limit to how the store answered, if it did.
+    fn learn(&self, permit: &Permit<'_>, error: Option<BucketErrorKind>) {
+        match error {
+            Some(BucketErrorKind::Throttled) => {
+                self.counts.add_throttled();
+                permit.throttled();
+            }
+            // A failure is no sign that more requests would be welcome.
+            Some(BucketErrorKind::Transient) => {}
+            _ => permit.succeeded(),
+        }
+    }
+
+    /// Waits before the next attempt. Tells whether there is to be one.
+    async fn pause(&self, attempts: &Attempts) -> bool {
+        if attempts.number >= self.policy.max_attempts {
+            return false;
+        }
+        let delay = self.policy.delay(attempts.number);
+        if attempts.since.elapsed() + delay >= self.policy.give_up_after {
+            return false;
+        }
+        tokio::time::sleep(delay).await;
+        true
+    }
+
+    async fn attempt<T, F>(&self, operation: &'static str, send: impl Fn() -> F + Send) -> Result<T, Failed>
+    where
+        F: Future<Output = Result<T, BucketError>> + Send,
+    {
+        let mut attempts = Attempts::new();
+        loop {
+            let error = {
+                let permit = self.begin(operation, &mut attempts).await;
+                let outcome = send().await;
+                self.learn(&permit, outcome.as_ref().err().map(|error| error.kind));
+                match outcome {
+                    Ok(value) => return Ok(value),
+                    Err(error) => error,
+                }
+            };
+            let retried = attempts.number > 1;
+            if !error.is_transient() {
+                return Err(Failed { error, retried });
+            }
+            if !self.pause(&attempts).await {
+                return Err(Failed { error: attempts.exhausted(error), retried });
+            }
+        }
+    }
+
+    async fn send<T, F>(&self, operation: &'static str, send: impl Fn() -> F + Send) -> Result<T, BucketError>
+    where
+        F: Future<Output = Result<T, BucketError>> + Send,
+    {
+        self.attempt(operation, send).await.map_err(|failed| failed.error)
+    }
+
+    /// The inner bucket gave fewer results than keys.
+    fn silent(&self, key: &str) -> BucketError {
+        BucketError {
+            kind: BucketErrorKind::Transient,
+            operation: "DeleteObjects",
+            bucket: self.inner.name().to_owned(),
+            key: Some(key.to_owned()),
+            message: "the answer does not say what became of the key".to_owned(),
+            request_id: None,
+            source: None,
+        }
+    }
+
+    /// Finds out whether a write that failed had in fact succeeded at an earlier attempt.
+    async fn settle(&self, failed: Failed, key: &str, sha256: Sha256, headers: &Headers) -> Result<ETag, BucketError> {
+        let refused = matches!(failed.error.kind, BucketErrorKind::PreconditionFailed | BucketErrorKind::NotFound);
+        if !failed.retried || !refused {
+            return Err(failed.error);
+        }
+        match self.head(key).await {
+            Ok(Some(info)) if info.sha256 == Some(sha256) && info.headers == *headers => Ok(info.etag),
+            // What became of the write is unknown, which is another thing than a broken condition.
+            Err(error) if error.is_transient() => Err(error),
+            _ => Err(failed.error),
+        }
+    }
+}
+
+impl Attempts {
+    fn new() -> Self {
+        Self { since: Instant::now(), number: 0 }
+    }
+
+    /// The last error of a request that was given up.
+    fn exhausted(&self, mut error: BucketError) -> BucketError {
+        let attempts = if self.number == 1 { "attempt" } else { "attempts" };
+        let time = self.since.elapsed().max(Duration::from_millis(100)).as_secs_f64();
+        error.message = format!("{}; gave up after {} {attempts} over {time:.1} s", error.message, self.number);
+        error
+    }
+}
+
+#[async_trait]
+impl Bucket for Resilient {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<ListPage, BucketError> {
+        self.send("ListObjectsV2", || self.inner.list(prefix, start_after)).await
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, BucketError> {
+        self.send("HeadObject", || self.inner.head(key)).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<ObjectBody>, BucketError> {
+        self.send("GetObject", || self.inner.get(key)).await
+    }
+
+    async fn put(&self, spec: ObjectSpec<'_>, body: Bytes, condition: &Condition) -> Result<ETag, BucketError> {
+        match self.attempt("PutObject", || self.inner.put(spec, body.clone(), condition)).await {
+            Ok(etag) => Ok(etag),
+            Err(failed) => self.settle(failed, spec.key, spec.sha256, spec.headers).await,
+        }
+    }
+
+    async fn copy(
+        &self,
+        source: CopySource<'_>,
+        spec: ObjectSpec<'_>,
+        condition: &Condition,
+    ) -> Result<ETag, BucketError> {
+        match self.attempt("CopyObject", || self.inner.copy(source, spec, condition)).await {
+            Ok(etag) => Ok(etag),
+            Err(failed) => self.settle(failed, spec.key, spec.sha256, spec.headers).await,
+        }
+    }
+
+    async fn create_multipart(&self, spec: ObjectSpec<'_>) -> Result<String, BucketError> {
+        let id = self.send("CreateMultipartUpload", || self.inner.create_multipart(spec)).await?;
+        self.uploads().insert(id.clone(), (spec.sha256, spec.headers.clone()));
+        Ok(id)
+    }
+
+    async fn upload_part(
+        &self,
+        key: &str,
+        upload_id: &str,
+        number: i32,
+        body: Bytes,
+        sha256: Sha256,
+    ) -> Result<UploadedPart, BucketError> {
+        self.send("UploadPart", || self.inner.upload_part(key, upload_id, number, body.clone(), sha256)).await
+    }
+
+    async fn complete_multipart(
+        &self,
+        key: &str,
+        upload_id: &str,
+        parts: &[UploadedPart],
+        condition: &Condition,
+    ) -> Result<ETag, BucketError> {
+        let send = || self.inner.complete_multipart(key, upload_id, parts, condition);
+        let etag = match self.attempt("CompleteMultipartUpload", send).await {
+            Ok(etag) => etag,
+            Err(failed) => {
+                // An upload that somebody else created cannot be told apart from another object.
+                let Some((sha256, headers)) = self.uploads().get(upload_id).cloned() else {
+                    return Err(failed.error);
+                };
+                self.settle(failed, key, sha256, &headers).await?
+            }
+        };
+        self.uploads().remove(upload_id);
+        Ok(etag)
+    }
+
+    async fn abort_multipart(&self, key: &str, upload_id: &str) -> Result<(), BucketError> {
+        self.send("AbortMultipartUpload", || self.inner.abort_multipart(key, upload_id)).await?;
+        self.uploads().remove(upload_id);
+        Ok(())
+    }
+
+    async fn delete(&self, keys: &[(String, Option<ETag>)]) -> Result<Vec<Result<(), BucketError>>, BucketError> {
+        // Single keys can fail in a request that succeeded, so each goes its own way.
+        let mut results: Vec<Option<Result<(), BucketError>>> = keys.iter().map(|_| None).collect();
+        let mut pending: Vec<usize> = (0..keys.len()).collect();
+        let mut attempts = Attempts::new();
+        while !pending.is_empty() {
+            let batch: Cow<'_, [(String, Option<ETag>)]> = if pending.len() == keys.len() {
+                Cow::Borrowed(keys)
+            } else {
+                Cow::Owned(pending.iter().map(|&index| keys[index].clone()).collect())
+            };
+            let failure = {
+                let permit = self.begin("DeleteObjects", &mut attempts).await;
+                let outcome = self.inner.delete(&batch).await;
+                self.learn(&permit, worst(&outcome));
+                match outcome {
+                    Ok(answers) => {
+                        for (&index, answer) in pending.iter().zip(answers) {
+                            results[index] = Some(answer);
+                        }
+                        None
+                    }
+                    Err(error) => Some(error),
+                }
+            };
+            pending.retain(|&index| match &results[index] {
+                Some(result) => result.as_ref().is_err_and(BucketError::is_transient),
+                None => true,
+            });
+            match failure {
+                Some(error) if !error.is_transient() => return Err(error),
+                _ if pending.is_empty() => break,
+                failure => {
+                    if self.pause(&attempts).await {
+                        continue;
+                    }
+                    let unanswered = pending.iter().any(|&index| results[index].is_none());
+                    if let (Some(error), true) = (failure, unanswered) {
+                        return Err(attempts.exhausted(error));
+                    }
+                    for index in pending.drain(..) {
+                        results[index] =
+                            results[index].take().map(|result| result.map_err(|error| attempts.exhausted(error)));
+                    }
+                }
+            }
+        }
+        Ok(results
+            .into_iter()
+            .zip(keys)
+            .map(|(result, (key, _))| result.unwrap_or_else(|| Err(self.silent(key))))
+            .collect())
+    }
+}
+
+/// The one failure in an answer to `DeleteObjects` that tells most about how busy the store is.
+fn worst(outcome: &Result<Vec<Result<(), BucketError>>, BucketError>) -> Option<BucketErrorKind> {
+    match outcome {
+        Err(error) => Some(error.kind),
+        Ok(results) => {
+            let kinds = || results.iter().filter_map(|result| result.as_ref().err()).map(|error| error.kind);
+            [BucketErrorKind::Throttled, BucketErrorKind::Transient]
+                .into_iter()
+                .find(|kind| kinds().any(|k| k == *kind))
+        }
+    }
+}

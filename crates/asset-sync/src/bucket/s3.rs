@@ -1,0 +1,368 @@
+//! A bucket of S3, or of a store that speaks its protocol.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart, Delete, EncodingType,
+    MetadataDirective, ObjectIdentifier,
+};
+use bytes::Bytes;
+use futures::StreamExt as _;
+
+use super::{
+    Bucket, BucketError, BucketErrorKind, Condition, CopySource, ETag, ListPage, ListedObject, MAX_BATCH, ObjectBody,
+    ObjectInfo, ObjectSpec, SHA256_METADATA, UploadedPart,
+};
+use crate::digest::Sha256;
+use crate::headers::Headers;
+
+mod connect;
+mod conversion;
+mod error;
+mod hash_header;
+#[cfg(test)]
+mod tests;
+
+pub use connect::S3Options;
+pub(crate) use connect::{CONNECT_TIMEOUT, behavior_version};
+use conversion::{
+    absent_breaks_condition, copy_source, decode_key, etag, if_match, if_none_match, object_info, present, timestamp,
+    with_headers,
+};
+use error::Context;
+pub(crate) use error::{find, flatten};
+
+/// A bucket of S3, or of a store that speaks its protocol.
+///
+/// Sends each request once: wrap it in [`Resilient`](super::Resilient) to have it retried.
+#[derive(Clone)]
+pub struct S3Bucket {
+    client: Client,
+    options: Arc<S3Options>,
+}
+
+impl fmt::Debug for S3Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Bucket").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl S3Bucket {
+    /// Sets up a client with the credentials and endpoint that the AWS SDK finds by its usual
+    /// rules (environment, profile, web identity, container, instance; `AWS_ENDPOINT_URL_S3`).
+    ///
+    /// Sends no request to the bucket: what is wrong with it shows at the first one.
+    pub async fn connect(options: S3Options) -> Self {
+        Self { client: options.client().await, options: Arc::new(options) }
+    }
+
+    /// Uses the credentials, endpoint and HTTP client of `config`; retries, timeouts, checksums and
+    /// everything in `options` are set over it.
+    pub fn with_config(config: aws_sdk_s3::config::Builder, options: S3Options) -> Self {
+        Self { client: Client::from_conf(options.configure(config).build()), options: Arc::new(options) }
+    }
+
+    /// The options it was made with.
+    pub fn options(&self) -> &S3Options {
+        &self.options
+    }
+
+    /// Another bucket of the same region, over the same connections.
+    #[must_use]
+    pub fn sibling(&self, bucket: &str) -> Self {
+        let options = S3Options { bucket: bucket.to_owned(), ..S3Options::clone(&self.options) };
+        Self { client: self.client.clone(), options: Arc::new(options) }
+    }
+
+    fn context<'a>(&'a self, operation: &'static str, key: Option<&'a str>) -> Context<'a> {
+        Context { operation, bucket: &self.options.bucket, key, region: &self.options.region }
+    }
+
+    /// Waits for an answer, as long as a request with a body of `length` bytes may take.
+    async fn answer<T, E>(
+        &self,
+        context: Context<'_>,
+        length: usize,
+        // Boxed, since the SDK makes futures of 20 kB.
+        request: Pin<Box<impl Future<Output = Result<T, SdkError<E, HttpResponse>>>>>,
+    ) -> Result<T, BucketError>
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
+        let limit = self.options.attempt_timeout(length);
+        match tokio::time::timeout(limit, request).await {
+            Ok(answer) => answer.map_err(|error| context.sdk_error(error)),
+            Err(_) => Err(context.error(BucketErrorKind::Transient, format!("no answer within {}", seconds(limit)))),
+        }
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.0} s", duration.as_secs_f64())
+}
+
+fn required<T>(value: Option<T>, what: &str, context: Context<'_>) -> Result<T, BucketError> {
+    value.ok_or_else(|| context.error(BucketErrorKind::Transient, format!("the answer has no {what}")))
+}
+
+#[async_trait]
+impl Bucket for S3Bucket {
+    fn name(&self) -> &str {
+        &self.options.bucket
+    }
+
+    async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<ListPage, BucketError> {
+        let context = self.context("ListObjectsV2", (!prefix.is_empty()).then_some(prefix));
+        let request = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.options.bucket)
+            .encoding_type(EncodingType::Url)
+            .set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()))
+            .set_start_after(start_after.map(str::to_owned));
+        let page = self.answer(context, 0, Box::pin(request.send())).await?;
+
+        let encoded = page.encoding_type == Some(EncodingType::Url);
+        let truncated = page.is_truncated.unwrap_or_default();
+        let mut objects = Vec::with_capacity(page.contents().len());
+        for object in page.contents.unwrap_or_default() {
+            let key = required(object.key, "key", context)?;
+            let key = if encoded { required(decode_key(&key), "key in UTF-8", context)? } else { key };
+            objects.push(ListedObject {
+                size: required(object.size.and_then(|size| u64::try_from(size).ok()), "size of an object", context)?,
+                etag: etag(&required(object.e_tag, "ETag of an object", context)?),
+                last_modified: required(
+                    object.last_modified.as_ref().and_then(timestamp),
+                    "date of an object",
+                    context,
+                )?,
+                key,
+            });
+        }
+        // Callers go on after the last key: a store that did not go on would keep them for ever.
+        let advanced = objects.first().is_none_or(|first| start_after.is_none_or(|after| first.key.as_str() > after));
+        if !advanced || (truncated && objects.is_empty()) || !objects.is_sorted_by(|a, b| a.key < b.key) {
+            return Err(context.error(
+                BucketErrorKind::Invalid,
+                "the store does not list in pages as S3 does: keys ascending, and after the one given",
+            ));
+        }
+        Ok(ListPage { objects, truncated })
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, BucketError> {
+        let context = self.context("HeadObject", Some(key));
+        let request =
+            self.client.head_object().bucket(&self.options.bucket).key(key).checksum_mode(ChecksumMode::Enabled);
+        match self.answer(context, 0, Box::pin(request.send())).await {
+            Ok(output) => object_info!(output, context).map(Some),
+            Err(error) if error.kind == BucketErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<ObjectBody>, BucketError> {
+        let context = self.context("GetObject", Some(key));
+        let request =
+            self.client.get_object().bucket(&self.options.bucket).key(key).checksum_mode(ChecksumMode::Enabled);
+        let output = match self.answer(context, 0, Box::pin(request.send())).await {
+            Ok(output) => output,
+            Err(error) if error.kind == BucketErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let info = object_info!(output, context)?;
+        let (bucket, key) = (self.clone(), key.to_owned());
+        let stream = futures::stream::unfold(Some(output.body), move |body| {
+            let (bucket, key) = (bucket.clone(), key.clone());
+            async move {
+                let mut body = body?;
+                match body.next().await? {
+                    Ok(piece) => Some((Ok(piece), Some(body))),
+                    Err(error) => {
+                        let message = format!("the body broke off: {}", flatten(&error));
+                        let mut broken =
+                            bucket.context("GetObject", Some(&key)).error(BucketErrorKind::Transient, message);
+                        broken.source = Some(Box::new(error));
+                        Some((Err(broken), None))
+                    }
+                }
+            }
+        });
+        Ok(Some(ObjectBody { info, stream: stream.boxed() }))
+    }
+
+    async fn put(&self, spec: ObjectSpec<'_>, body: Bytes, condition: &Condition) -> Result<ETag, BucketError> {
+        let context = self.context("PutObject", Some(spec.key));
+        let length = body.len();
+        let request = with_headers!(self.client.put_object(), spec.headers)
+            .bucket(&self.options.bucket)
+            .key(spec.key)
+            .checksum_sha256(spec.sha256.to_base64())
+            .metadata(SHA256_METADATA, spec.sha256.to_string())
+            .set_if_match(if_match(condition))
+            .set_if_none_match(if_none_match(condition))
+            .body(ByteStream::from(body));
+        let output = self
+            .answer(context, length, Box::pin(request.send()))
+            .await
+            .map_err(|error| absent_breaks_condition(error, condition))?;
+        Ok(etag(&required(output.e_tag, "ETag", context)?))
+    }
+
+    async fn copy(
+        &self,
+        source: CopySource<'_>,
+        spec: ObjectSpec<'_>,
+        condition: &Condition,
+    ) -> Result<ETag, BucketError> {
+        let context = self.context("CopyObject", Some(spec.key));
+        let request = with_headers!(self.client.copy_object(), spec.headers)
+            .bucket(&self.options.bucket)
+            .key(spec.key)
+            .copy_source(copy_source(source.bucket, source.key))
+            .set_copy_source_if_match(source.etag.map(ToString::to_string))
+            .metadata_directive(MetadataDirective::Replace)
+            // So that a copy of a multipart object has a checksum of its whole content.
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .metadata(SHA256_METADATA, spec.sha256.to_string())
+            .set_if_match(if_match(condition))
+            .set_if_none_match(if_none_match(condition));
+        let output = self.answer(context, 0, Box::pin(request.send())).await?;
+        let result = required(output.copy_object_result, "result", context)?;
+        let full = result.checksum_type != Some(ChecksumType::Composite);
+        let sha256 = result.checksum_sha256.as_deref().filter(|_| full).and_then(Sha256::from_base64);
+        if let Some(copied) = sha256.filter(|copied| *copied != spec.sha256) {
+            let message = format!("the content that was copied has the SHA-256 {copied}, not {}", spec.sha256);
+            return Err(context.error(BucketErrorKind::ContentMismatch, message));
+        }
+        Ok(etag(&required(result.e_tag, "ETag", context)?))
+    }
+
+    async fn create_multipart(&self, spec: ObjectSpec<'_>) -> Result<String, BucketError> {
+        let context = self.context("CreateMultipartUpload", Some(spec.key));
+        let request = with_headers!(self.client.create_multipart_upload(), spec.headers)
+            .bucket(&self.options.bucket)
+            .key(spec.key)
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .checksum_type(ChecksumType::Composite)
+            .metadata(SHA256_METADATA, spec.sha256.to_string());
+        let output = self.answer(context, 0, Box::pin(request.send())).await?;
+        required(output.upload_id, "upload id", context)
+    }
+
+    async fn upload_part(
+        &self,
+        key: &str,
+        upload_id: &str,
+        number: i32,
+        body: Bytes,
+        sha256: Sha256,
+    ) -> Result<UploadedPart, BucketError> {
+        let context = self.context("UploadPart", Some(key));
+        let length = body.len();
+        let request = self
+            .client
+            .upload_part()
+            .bucket(&self.options.bucket)
+            .key(key)
+            .upload_id(upload_id)
+            .part_number(number)
+            .checksum_sha256(sha256.to_base64())
+            .body(ByteStream::from(body));
+        let output = self.answer(context, length, Box::pin(request.send())).await?;
+        Ok(UploadedPart { number, etag: etag(&required(output.e_tag, "ETag", context)?), sha256 })
+    }
+
+    async fn complete_multipart(
+        &self,
+        key: &str,
+        upload_id: &str,
+        parts: &[UploadedPart],
+        condition: &Condition,
+    ) -> Result<ETag, BucketError> {
+        let context = self.context("CompleteMultipartUpload", Some(key));
+        let parts = parts
+            .iter()
+            .map(|part| {
+                CompletedPart::builder()
+                    .part_number(part.number)
+                    .e_tag(part.etag.to_string())
+                    .checksum_sha256(part.sha256.to_base64())
+                    .build()
+            })
+            .collect();
+        let request = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&self.options.bucket)
+            .key(key)
+            .upload_id(upload_id)
+            .checksum_type(ChecksumType::Composite)
+            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
+            .set_if_match(if_match(condition))
+            .set_if_none_match(if_none_match(condition));
+        let output = self.answer(context, 0, Box::pin(request.send())).await.map_err(|error| {
+            let no_upload = error.message.starts_with("NoSuchUpload");
+            if no_upload { error } else { absent_breaks_condition(error, condition) }
+        })?;
+        Ok(etag(&required(output.e_tag, "ETag", context)?))
+    }
+
+    async fn abort_multipart(&self, key: &str, upload_id: &str) -> Result<(), BucketError> {
+        let context = self.context("AbortMultipartUpload", Some(key));
+        let request = self.client.abort_multipart_upload().bucket(&self.options.bucket).key(key).upload_id(upload_id);
+        match self.answer(context, 0, Box::pin(request.send())).await {
+            Err(error) if error.kind != BucketErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    async fn delete(&self, keys: &[(String, Option<ETag>)]) -> Result<Vec<Result<(), BucketError>>, BucketError> {
+        let context = self.context("DeleteObjects", None);
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        if keys.len() > MAX_BATCH {
+            return Err(context.error(BucketErrorKind::Invalid, format!("{} keys, more than {MAX_BATCH}", keys.len())));
+        }
+        let mut objects = Vec::with_capacity(keys.len());
+        for (key, etag) in keys {
+            let object = ObjectIdentifier::builder().key(key).set_e_tag(etag.as_ref().map(ToString::to_string));
+            objects.push(object.build().map_err(|error| context.error(BucketErrorKind::Invalid, flatten(&error)))?);
+        }
+        // Not quiet: a key that the answer does not name must not pass for a deleted one.
+        let delete = Delete::builder().set_objects(Some(objects)).quiet(false).build();
+        let delete = delete.map_err(|error| context.error(BucketErrorKind::Invalid, flatten(&error)))?;
+        let request = self.client.delete_objects().bucket(&self.options.bucket).delete(delete);
+        let output = self.answer(context, 0, Box::pin(request.send())).await?;
+
+        let mut outcomes: HashMap<&str, Result<(), (Option<&str>, Option<&str>)>> =
+            output.deleted().iter().filter_map(|deleted| Some((deleted.key()?, Ok(())))).collect();
+        for error in output.errors() {
+            if let Some(key) = error.key() {
+                outcomes.insert(key, Err((error.code(), error.message())));
+            }
+        }
+        let outcome = |key: &str| {
+            let context = Context { key: Some(key), ..context };
+            match outcomes.get(key) {
+                Some(Ok(()) | Err((Some("NoSuchKey"), _))) => Ok(()),
+                Some(&Err((code, message))) => Err(context.key_error(code, message)),
+                None => {
+                    Err(context.error(BucketErrorKind::Transient, "the answer does not say what became of the key"))
+                }
+            }
+        };
+        Ok(keys.iter().map(|(key, _)| outcome(key)).collect())
+    }
+}

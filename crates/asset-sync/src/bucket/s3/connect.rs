@@ -1,0 +1,85 @@
+//! How a client is set up: where it connects, how long it waits, what it leaves to others.
+
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Builder, Region, RequestChecksumCalculation, SharedInterceptor, StalledStreamProtectionConfig,
+};
+
+use super::hash_header::SignByChecksum;
+
+/// The SDK's defaults as of this date, so that an update of the SDK does not change ours.
+pub(crate) fn behavior_version() -> BehaviorVersion {
+    BehaviorVersion::v2026_01_12()
+}
+
+/// How long a TCP and TLS connection may take to come about.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a body may stand still before the request is given up.
+const STALL_GRACE: Duration = Duration::from_secs(20);
+
+/// Which bucket to use, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3Options {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The bucket's region, such as `eu-west-1`.
+    pub region: String,
+    /// Whether the bucket's name goes into the path rather than the host name. Many stores that are
+    /// not AWS need it.
+    pub force_path_style: bool,
+    /// How long one attempt of a request may take until the answer begins, the time for its body
+    /// not counted: that may take another second for every
+    /// [`SLOWEST_UPLOAD`](Self::SLOWEST_UPLOAD) bytes.
+    pub request_timeout: Duration,
+}
+
+impl S3Options {
+    /// Bytes per second that one upload makes at the least, or it is given up.
+    ///
+    /// Low, since many uploads share one line. One that stands still altogether is given up after
+    /// 20 s.
+    pub const SLOWEST_UPLOAD: u64 = 32 * 1024;
+
+    /// A bucket in a region, with path style off and a request timeout of 30 s.
+    pub fn new(bucket: impl Into<String>, region: impl Into<String>) -> Self {
+        Self {
+            bucket: bucket.into(),
+            region: region.into(),
+            force_path_style: false,
+            request_timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// How long an attempt with a body of so many bytes may take.
+    pub(super) fn attempt_timeout(&self, body: usize) -> Duration {
+        self.request_timeout + Duration::from_secs(body as u64 / Self::SLOWEST_UPLOAD)
+    }
+
+    /// A client for these options on top of what the environment, the profile and the instance say
+    /// of credentials and endpoints.
+    pub(super) async fn client(&self) -> Client {
+        let shared = aws_config::defaults(behavior_version()).region(Region::new(self.region.clone())).load().await;
+        Client::from_conf(self.configure(Builder::from(&shared)).build())
+    }
+
+    /// What this crate relies on, whatever else is configured.
+    pub(super) fn configure(&self, config: Builder) -> Builder {
+        config
+            .behavior_version(behavior_version())
+            .region(Region::new(self.region.clone()))
+            .force_path_style(self.force_path_style)
+            // `Resilient` retries: the SDK's own budget of retries is shared by the whole process,
+            // so that a burst of throttling would exhaust it for everybody.
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
+            .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALL_GRACE).build())
+            // Every body goes out with its SHA-256, so a CRC32 besides would only cost.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .interceptor(SharedInterceptor::new(SignByChecksum))
+    }
+}

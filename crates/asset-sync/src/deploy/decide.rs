@@ -1,0 +1,234 @@
+//! From what was read to what will be done: still nothing written.
+
+use std::collections::HashMap;
+
+use super::snapshot::Snapshot;
+use super::{Deployer, ReleaseInfo};
+use crate::bucket::{ListedObject, MAX_SINGLE_REQUEST};
+use crate::error::{Conflict, Error, Refusal};
+use crate::plan::{
+    Adopt, Claims, Diff, DiffInput, Inspection, OrderedRelease, Ordering, Reason, Write, compare, covering_paths,
+    demote,
+};
+use crate::progress::{Event, Step};
+use crate::site::{Key, Role, Site};
+use crate::state::{Current, Inventory, Manifest, ReleaseFile, ReleaseId, ReleaseRecord};
+
+/// How often the bucket may change while it is looked at.
+const ROUNDS: usize = 4;
+
+/// What is to be done, all of it.
+#[derive(Debug)]
+pub(super) struct Decision {
+    pub(super) snapshot: Snapshot,
+    pub(super) desired: Manifest,
+    /// The release to be made live. Its id is final unless another run takes its number first.
+    pub(super) release: ReleaseRecord,
+    /// The release is in the history already, its manifest with it.
+    pub(super) known: bool,
+    pub(super) diff: Diff,
+    /// What objects that stand in the way were found to be.
+    pub(super) inspected: HashMap<String, Inspection>,
+    pub(super) demoted: Vec<Key>,
+    /// Paths that the switch makes stale.
+    pub(super) paths: Vec<String>,
+    /// Paths of pages that go away.
+    pub(super) removed_paths: Vec<String>,
+}
+
+/// Whether a write goes where no page can refer to yet.
+pub(super) fn is_staged(desired: &Manifest, write: &Write) -> bool {
+    write.reason == Reason::New && desired.files[write.file].role == Role::Fingerprinted
+}
+
+/// Pages that the release does not have any more: they go with the switch, not after the grace
+/// time, since nobody needs a page that was taken down.
+pub(super) fn removed_pages(diff: &Diff) -> impl Iterator<Item = &Key> {
+    diff.obsolete.iter().filter(|o| o.role >= Role::Html).map(|o| &o.key)
+}
+
+impl Decision {
+    /// Nothing has to be written, not even who is live.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.is_relabel() && self.snapshot.current.live.as_ref() == Some(&self.release.id)
+    }
+
+    /// The files are as they should be; at most the live release gets another name.
+    pub(super) fn is_relabel(&self) -> bool {
+        let current = &self.snapshot.current;
+        self.diff.writes.is_empty()
+            && self.diff.adopted.is_empty()
+            && removed_pages(&self.diff).next().is_none()
+            && !current.has_unfinished_work()
+            && current.live_release().is_some_and(|live| live.tree == self.release.tree)
+    }
+}
+
+impl Deployer {
+    /// Decides how `site` becomes live.
+    pub(super) async fn decide(&self, snapshot: Snapshot, site: &Site, info: &ReleaseInfo) -> Result<Decision, Error> {
+        let mut desired = Manifest {
+            files: site
+                .files
+                .iter()
+                .map(|file| ReleaseFile {
+                    key: file.key.clone(),
+                    sha256: file.sha256,
+                    size: file.size,
+                    headers: std::sync::Arc::clone(&file.headers),
+                    role: file.role,
+                    demoted: false,
+                })
+                .collect(),
+        };
+        let demoted = demote(&mut desired, &snapshot.inventory, &snapshot.claims, &self.options.revalidate);
+        let release = self.name_release(&snapshot.current, &desired, info);
+        self.check_order(&snapshot.current, &release.0)?;
+        self.check_size(&snapshot.current, &desired)?;
+        let mut snapshot = snapshot;
+        let (diff, inspected) =
+            self.settle(&desired, &snapshot.inventory, &snapshot.claims, &mut snapshot.listed).await?;
+        self.check_obstacles(&desired, &diff)?;
+        check_switchable(&desired, &diff)?;
+        let paths = self.stale_paths(&desired, &diff);
+        let removed_paths = covering_paths(removed_pages(&diff), &self.options.url_prefix, self.options.invalidation);
+        let (release, known) = release;
+        Ok(Decision { snapshot, desired, release, known, diff, inspected, demoted, paths, removed_paths })
+    }
+
+    /// Diffs and looks at what needs looking at, until nothing is left open.
+    pub(super) async fn settle(
+        &self,
+        desired: &Manifest,
+        inventory: &Inventory,
+        claims: &Claims,
+        listed: &mut Vec<ListedObject>,
+    ) -> Result<(Diff, HashMap<String, Inspection>), Error> {
+        let mut inspected = HashMap::new();
+        for _ in 0..ROUNDS {
+            let diff = Diff::new(DiffInput {
+                desired,
+                inventory,
+                claims,
+                listed,
+                inspected: &inspected,
+                adopt: self.options.adopt,
+            });
+            if diff.inspect.is_empty() {
+                return Ok((diff, inspected));
+            }
+            let count = diff.inspect.len();
+            let found = self.step(Step::Inspect, count as u64, 0, self.inspect(&diff.inspect)).await?;
+            let vanished = found.len() < count;
+            inspected.extend(found);
+            if vanished {
+                *listed = self.list_target().await?;
+            }
+        }
+        Err(Error::Unsettled { what: "objects vanished while they were looked at".to_owned() })
+    }
+
+    /// Paths whose cached answers the switch makes wrong. A new fingerprinted file was never asked
+    /// for; one that is put back may have been, and its absence cached.
+    pub(super) fn stale_paths(&self, desired: &Manifest, diff: &Diff) -> Vec<String> {
+        let changed = diff.writes.iter().filter(|w| !is_staged(desired, w)).map(|w| &desired.files[w.file].key);
+        covering_paths(changed, &self.options.url_prefix, self.options.invalidation)
+    }
+
+    /// The release's record: one of the history if it is the same release, else a new one.
+    fn name_release(&self, current: &Current, desired: &Manifest, info: &ReleaseInfo) -> (ReleaseRecord, bool) {
+        let tree = desired.tree();
+        let same = |r: &&ReleaseRecord| r.tree == tree && r.version == info.version && r.build == info.build;
+        let live = current.live_release().filter(|r| same(r));
+        if let Some(known) = live.or_else(|| current.releases.iter().rev().find(same)) {
+            // One that was begun and never live may have died before its manifest was stored.
+            return (known.clone(), known.activated_at.is_some());
+        }
+        let record = ReleaseRecord {
+            id: ReleaseId::new(current.sequence + 1, &tree),
+            version: info.version.clone(),
+            build: info.build,
+            tree,
+            files: desired.files.len() as u64,
+            bytes: desired.total_bytes(),
+            created_at: self.now(),
+            activated_at: None,
+            superseded_at: None,
+            rolled_back: false,
+            adopted: false,
+        };
+        (record, false)
+    }
+
+    fn check_order(&self, current: &Current, release: &ReleaseRecord) -> Result<(), Error> {
+        let Some(live) = current.live_release().filter(|l| l.id != release.id) else { return Ok(()) };
+        let named = |r: &ReleaseRecord| ReleaseInfo { version: r.version.clone(), build: r.build }.to_string();
+        if self.options.allow_older || live.adopted {
+            return Ok(());
+        }
+        if release.rolled_back {
+            return Err(Conflict::RolledBack { new: named(release) }.into());
+        }
+        let ordered = |r: &'_ ReleaseRecord| (r.version.clone(), r.build);
+        let (new, old) = (ordered(release), ordered(live));
+        match compare(
+            OrderedRelease { version: &new.0, build: new.1 },
+            OrderedRelease { version: &old.0, build: old.1 },
+        ) {
+            Ordering::NotOlder => Ok(()),
+            Ordering::Older { by } => Err(Conflict::Older { new: named(release), live: named(live), by }.into()),
+            Ordering::Unknown => {
+                self.warn(format!(
+                    "cannot tell whether {} is newer than the live {}: neither both have a build number nor are both versions SemVer",
+                    named(release),
+                    named(live)
+                ));
+                Ok(())
+            }
+        }
+    }
+
+    fn check_size(&self, current: &Current, desired: &Manifest) -> Result<(), Error> {
+        let Some(live) = current.live_release() else { return Ok(()) };
+        match self.options.max_shrink.check(live.files, desired.files.len() as u64) {
+            Some(shrink) => Err(Refusal::Shrunk(shrink).into()),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn check_obstacles(&self, desired: &Manifest, diff: &Diff) -> Result<(), Error> {
+        if diff.obstacles.is_empty() || self.options.adopt == Adopt::Take {
+            return Ok(());
+        }
+        let keys = diff.obstacles.iter().map(|o| desired.files[o.file].key.to_string()).collect();
+        Err(Refusal::Foreign { keys }.into())
+    }
+
+    /// Runs a step, telling when it begins and ends.
+    pub(super) async fn step<T>(
+        &self,
+        step: Step,
+        objects: u64,
+        bytes: u64,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let progress = &self.options.progress;
+        progress.event(&Event::StepStarted { step, objects, bytes });
+        let started = std::time::Instant::now();
+        let done = work.await?;
+        progress.event(&Event::StepFinished { step, elapsed: started.elapsed() });
+        Ok(done)
+    }
+}
+
+fn check_switchable(desired: &Manifest, diff: &Diff) -> Result<(), Error> {
+    let too_large = diff
+        .writes
+        .iter()
+        .map(|w| &desired.files[w.file])
+        .find(|f| f.role != Role::Fingerprinted && f.size > MAX_SINGLE_REQUEST);
+    match too_large {
+        Some(file) => Err(Refusal::TooLargeToSwitch { key: file.key.to_string() }.into()),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,118 @@
+//! Invalidations: owed before anything is replaced, paid after all is in place.
+
+use std::collections::BTreeSet;
+
+use futures::future::try_join_all;
+use tokio::time::{Instant, sleep};
+
+use super::session::Session;
+use super::{Deployer, InvalidationReport};
+use crate::cdn::{CdnError, CdnErrorKind, InvalidationStatus};
+use crate::digest::Hasher;
+use crate::error::Error;
+use crate::plan::{MAX_PATHS, MAX_WILDCARDS};
+use crate::progress::{Event, Step};
+use crate::state::{Current, InvalidationDebt};
+
+/// No pause between two looks is longer than this many poll intervals.
+const SLOWEST: u32 = 5;
+
+impl Deployer {
+    /// Adds `paths` to what is owed to each distribution. With nothing to add, earlier debts stay
+    /// as they are, so that asking again is still the same invalidation; with something, they get a
+    /// new reference, since an invalidation that was made before does not cover what comes now.
+    pub(super) fn owe(&self, current: &mut Current, paths: &[String]) {
+        if paths.is_empty() {
+            return;
+        }
+        let generation = current.generation + 1;
+        for distribution in &self.options.distributions {
+            let earlier = current.debts.iter().position(|d| d.distribution == *distribution);
+            let earlier = earlier.map(|i| current.debts.remove(i).paths).unwrap_or_default();
+            let all = merge(&earlier, paths);
+            let mut hasher = Hasher::default();
+            // `nonce` is that of the version before this one: unique to this moment of this target.
+            for part in [&self.target.bucket, &self.target.prefix, &current.nonce].into_iter().chain(&all) {
+                hasher.update(part.as_bytes());
+                hasher.update(b"\0");
+            }
+            let caller_reference = format!("deploy-{generation}-{}", hasher.finish().short());
+            current.debts.push(InvalidationDebt { distribution: distribution.clone(), caller_reference, paths: all });
+        }
+    }
+
+    /// Makes every invalidation that is owed, waits until each is complete, and strikes it out.
+    pub(super) async fn pay(&self, session: &Session) -> Result<Vec<InvalidationReport>, Error> {
+        let debts = session.current().await.debts;
+        if debts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let work = try_join_all(debts.iter().map(|debt| self.pay_one(debt, session)));
+        self.step(Step::Invalidate, debts.len() as u64, 0, work).await
+    }
+
+    async fn pay_one(&self, debt: &InvalidationDebt, session: &Session) -> Result<InvalidationReport, Error> {
+        let started = Instant::now();
+        let distribution = &debt.distribution;
+        let poll = self.options.invalidation_poll;
+        let mut pause = poll;
+        let mut id: Option<String> = None;
+        loop {
+            let looked = match &id {
+                None => {
+                    self.recorder.request("CreateInvalidation");
+                    self.cdn.create_invalidation(distribution, &debt.caller_reference, &debt.paths).await.map(
+                        |(made, status)| {
+                            self.options.progress.event(&Event::Invalidation {
+                                distribution: distribution.clone(),
+                                id: made.clone(),
+                                paths: debt.paths.len() as u64,
+                            });
+                            id = Some(made);
+                            Some(status)
+                        },
+                    )
+                }
+                Some(id) => {
+                    self.recorder.request("GetInvalidation");
+                    self.cdn.invalidation(distribution, id).await
+                }
+            };
+            match looked {
+                Ok(Some(InvalidationStatus::Completed)) => break,
+                Ok(Some(InvalidationStatus::InProgress)) => {}
+                // It is on record there for a long time; if it is gone nonetheless, make it again.
+                Ok(None) => id = None,
+                Err(error) if is_worth_waiting(&error) && started.elapsed() < self.options.invalidation_timeout => {}
+                Err(error) => return Err(error.into()),
+            }
+            if started.elapsed() >= self.options.invalidation_timeout {
+                return Err(Error::InvalidationTimeout {
+                    distribution: distribution.clone(),
+                    id: id.unwrap_or_else(|| "not yet accepted".to_owned()),
+                    waited: started.elapsed(),
+                });
+            }
+            sleep(pause).await;
+            pause = (pause * 3 / 2).min(poll * SLOWEST);
+        }
+        let reference = debt.caller_reference.clone();
+        session.update(|current| current.debts.retain(|d| d.caller_reference != reference)).await?;
+        let id = id.unwrap_or_default();
+        Ok(InvalidationReport { distribution: distribution.clone(), id, paths: debt.paths.clone() })
+    }
+}
+
+fn is_worth_waiting(error: &CdnError) -> bool {
+    matches!(error.kind, CdnErrorKind::TooManyInProgress | CdnErrorKind::Throttled | CdnErrorKind::Transient)
+}
+
+/// Both lists as one that covers both, within what a distribution takes at once.
+fn merge(earlier: &[String], paths: &[String]) -> Vec<String> {
+    let all: BTreeSet<&String> = earlier.iter().chain(paths).collect();
+    let wildcards = all.iter().filter(|p| p.ends_with('*')).count();
+    if wildcards > MAX_WILDCARDS || all.len() > MAX_PATHS {
+        return vec!["/*".to_owned()];
+    }
+    all.into_iter().cloned().collect()
+}

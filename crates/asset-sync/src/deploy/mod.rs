@@ -1,0 +1,228 @@
+//! Carrying out a plan: the only code that writes.
+//!
+//! A deployment reads, decides, takes the lease, stages what is new where nothing refers to it,
+//! records the invalidation it will owe, switches the entry files in order, lists again to see
+//! that all is as it wrote it, invalidates and waits, deletes what no kept release needs, and
+//! records the outcome. Each step is recorded in [`Current`](crate::state::Current) before it
+//! begins, so that the next run finishes what a dead one began.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use crate::bucket::{Bucket, Resilient, RetryPolicy};
+use crate::cdn::Cdn;
+use crate::error::Error;
+use crate::plan::{Adopt, InvalidationMode, MaxShrink, UrlPrefix};
+use crate::progress::{Progress, Silent};
+use crate::site::Site;
+use crate::state::{StateArea, Target};
+use recorder::Recorder;
+
+mod decide;
+mod inspect;
+mod invalidate;
+mod prune;
+mod publish;
+mod recorder;
+mod report;
+mod rollback;
+mod session;
+mod snapshot;
+mod stage;
+mod status;
+mod switch;
+mod upload;
+
+pub use report::{InvalidationReport, Outcome, PlanReport, PlannedDelete, PlannedWrite, Report, Tally};
+pub use rollback::RollbackTo;
+pub use status::{LeaseStatus, ReleaseStatus, Status};
+
+/// What is said of a release besides its files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseInfo {
+    /// Its version.
+    pub version: String,
+    /// A number that grows from build to build, where there is one.
+    pub build: Option<u64>,
+}
+
+impl fmt::Display for ReleaseInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "version {}", self.version)?;
+        self.build.map_or(Ok(()), |build| write!(f, " (build {build})"))
+    }
+}
+
+/// What to do where the store ignores conditions on writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ConditionalWrites {
+    /// Refuse to deploy.
+    #[default]
+    Require,
+    /// Deploy with a warning: the caller sees to it that no two deployments run at once.
+    Unprotected,
+}
+
+/// How to deploy. Made with [`Options::default`] and struct update.
+#[derive(Clone)]
+pub struct Options {
+    /// CloudFront distributions in front of the target; may be empty.
+    pub distributions: Vec<String>,
+    /// How a key maps to a URL path.
+    pub url_prefix: UrlPrefix,
+    /// How a changed file maps to invalidation paths.
+    pub invalidation: InvalidationMode,
+    /// How long to wait for an invalidation to be accepted and completed.
+    pub invalidation_timeout: Duration,
+    /// Pause between two looks at an invalidation.
+    pub invalidation_poll: Duration,
+    /// What to do with foreign objects in the way.
+    pub adopt: Adopt,
+    /// Largest share of files that may go in one deployment.
+    pub max_shrink: MaxShrink,
+    /// Whether a release may replace a newer one, or one that was rolled back may return.
+    pub allow_older: bool,
+    /// Releases kept besides the live one.
+    pub keep_releases: usize,
+    /// How long files are kept after they were superseded.
+    pub grace: SignedDuration,
+    /// How long the lease is good without renewal.
+    pub lease: Duration,
+    /// How long to wait for another holder's lease.
+    pub lease_wait: Duration,
+    /// How long one small request may take; a takeover waits this long for the last holder's.
+    pub request_timeout: Duration,
+    /// Who holds the lease, for people.
+    pub owner: String,
+    /// See [`ConditionalWrites`].
+    pub conditional_writes: ConditionalWrites,
+    /// Cache-Control of a file that turns out not to be immutable.
+    pub revalidate: String,
+    /// Bytes of file content held in memory at once.
+    pub buffer: u64,
+    /// Length of a part of a large file; S3 limits: at least 5 MiB. Files up to twice as long go
+    /// in one request.
+    pub part_size: u64,
+    /// Retries, and requests in flight.
+    pub retry: RetryPolicy,
+    /// The wall clock.
+    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// Told what happens.
+    pub progress: Arc<dyn Progress>,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("distributions", &self.distributions).finish_non_exhaustive()
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            distributions: Vec::new(),
+            url_prefix: UrlPrefix::new("/"),
+            invalidation: InvalidationMode::default(),
+            invalidation_timeout: Duration::from_mins(15),
+            invalidation_poll: Duration::from_secs(2),
+            adopt: Adopt::default(),
+            max_shrink: MaxShrink(0.5),
+            allow_older: false,
+            keep_releases: 5,
+            grace: SignedDuration::from_hours(7 * 24),
+            lease: Duration::from_mins(1),
+            lease_wait: Duration::from_mins(3),
+            request_timeout: Duration::from_secs(30),
+            owner: "unknown".to_owned(),
+            conditional_writes: ConditionalWrites::default(),
+            revalidate: "public, max-age=0, must-revalidate".to_owned(),
+            buffer: 64 * 1024 * 1024,
+            part_size: 8 * 1024 * 1024,
+            retry: RetryPolicy::default(),
+            clock: Arc::new(Timestamp::now),
+            progress: Arc::new(Silent),
+        }
+    }
+}
+
+/// Deploys sites to one target.
+#[derive(Clone)]
+pub struct Deployer {
+    target: Target,
+    area: StateArea,
+    bucket: Arc<Resilient>,
+    state: Arc<Resilient>,
+    cdn: Arc<dyn Cdn>,
+    options: Options,
+    recorder: Arc<Recorder>,
+}
+
+impl fmt::Debug for Deployer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deployer").field("target", &self.target).field("area", &self.area).finish_non_exhaustive()
+    }
+}
+
+impl Deployer {
+    /// A deployer for `prefix` (empty, or ending in `/`) of `bucket`, whose state is in `area`.
+    /// `state` is the bucket of that area where it is not the target's own.
+    pub fn new(
+        prefix: &str,
+        bucket: Arc<dyn Bucket>,
+        area: StateArea,
+        state: Option<Arc<dyn Bucket>>,
+        cdn: Arc<dyn Cdn>,
+        options: Options,
+    ) -> Self {
+        let target = Target { bucket: bucket.name().to_owned(), prefix: prefix.to_owned() };
+        let bucket = Arc::new(Resilient::new(bucket, options.retry.clone()));
+        let state = match state {
+            Some(state) => Arc::new(bucket.alongside(state)),
+            None => Arc::clone(&bucket),
+        };
+        let recorder = Arc::new(Recorder::new(bucket.counts(), Arc::clone(&options.progress)));
+        Self { target, area, bucket, state, cdn, options, recorder }
+    }
+
+    /// This deployer for one run, with a record of its own.
+    fn for_one_run(&self) -> Self {
+        let recorder = Arc::new(Recorder::new(self.bucket.counts(), Arc::clone(&self.options.progress)));
+        let options = Options { progress: Arc::clone(&recorder) as Arc<dyn Progress>, ..self.options.clone() };
+        Self { options, recorder, ..self.clone() }
+    }
+
+    /// What a deployment of `site` would do now. Writes nothing.
+    ///
+    /// # Errors
+    /// As [`Deployer::deploy`], for all that can be known without writing.
+    pub async fn plan(&self, site: &Site, info: &ReleaseInfo) -> Result<PlanReport, Error> {
+        let run = self.for_one_run();
+        let decision = run.read_and_decide(site, info).await?;
+        Ok(decision.report(&run))
+    }
+
+    /// Makes `site` live. Cancelling `stop` ends it soon: unfinished uploads are aborted, the lease
+    /// is released, and the journal is kept for the next run.
+    ///
+    /// # Errors
+    /// [`Error`]; see [`Error::class`] for what can be done about each.
+    pub async fn deploy(&self, site: &Site, info: &ReleaseInfo, stop: &CancellationToken) -> Result<Report, Error> {
+        Box::pin(self.for_one_run().run_deploy(site, info, stop)).await
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.options.clock)()
+    }
+
+    fn key(&self, relative: &str) -> String {
+        format!("{}{relative}", self.target.prefix)
+    }
+
+    fn warn(&self, message: impl Into<String>) {
+        self.options.progress.event(&crate::progress::Event::Warning { message: message.into() });
+    }
+}

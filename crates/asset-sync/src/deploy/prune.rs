@@ -1,0 +1,253 @@
+//! Deleting what no kept release needs: only what a release of ours recorded, and only as recorded.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Deployer;
+use super::publish::{Finish, until};
+use super::report::{InvalidationReport, Outcome, Report};
+use super::session::Session;
+use super::snapshot::list_all;
+use crate::bucket::{Bucket as _, BucketErrorKind, ETag, MAX_BATCH};
+use crate::digest::Sha256;
+use crate::error::{Error, Refusal};
+use crate::plan::{Adopt, Claims, Diff, DiffInput, Obsolete, ToInspect, covering_paths};
+use crate::progress::{Event, Step};
+use crate::site::{Key, Role};
+use crate::state::{Current, Inventory, Manifest, Operation, ReleaseId};
+
+/// Manifests of kept releases held in memory at once.
+const MANIFESTS_AT_ONCE: usize = 4;
+
+/// What is live when something is deleted.
+#[derive(Debug)]
+pub(super) struct Pruned<'a> {
+    pub(super) live: &'a ReleaseId,
+    pub(super) desired: &'a Manifest,
+    pub(super) inventory: Inventory,
+    pub(super) claims: &'a Claims,
+}
+
+fn check_finished(current: &Current) -> Result<(), Error> {
+    match &current.pending {
+        Some(pending) if pending.operation != Operation::Prune => Err(Refusal::Unfinished.into()),
+        _ => Ok(()),
+    }
+}
+
+/// What kept releases need.
+#[derive(Debug, Default)]
+struct Needed {
+    keys: HashSet<Key>,
+    blobs: HashSet<Sha256>,
+}
+
+impl Needed {
+    /// Marks what `manifest` needs. Files of `demoted` names may be restored from the archive too.
+    fn mark(&mut self, manifest: &Manifest, demoted: &HashSet<&Key>) {
+        for file in &manifest.files {
+            self.keys.insert(file.key.clone());
+            if file.role != Role::Fingerprinted || demoted.contains(&file.key) {
+                self.blobs.insert(file.sha256);
+            }
+        }
+    }
+}
+
+impl Deployer {
+    /// Deletes what only expired releases have, without deploying anything. Also pays an
+    /// invalidation that an earlier run still owes.
+    ///
+    /// # Errors
+    /// [`Refusal::Unfinished`] while a deployment or rollback is half done; else as
+    /// [`Deployer::deploy`].
+    pub async fn prune(&self, stop: &CancellationToken) -> Result<Report, Error> {
+        self.for_one_run().run_prune(stop).await
+    }
+
+    async fn run_prune(&self, stop: &CancellationToken) -> Result<Report, Error> {
+        let seen = until(stop, self.read_current()).await?;
+        check_finished(&seen.0)?;
+        let expired = seen.0.expired(self.options.keep_releases, self.options.grace, self.now());
+        if expired.is_empty() && seen.0.debts.is_empty() {
+            return self.unchanged_report(&seen.0);
+        }
+        until(stop, self.probe_conditional_writes()).await?;
+        let (session, _) = self.step(Step::Lease, 0, 0, self.acquire(seen, stop)).await?;
+        let work = async {
+            let snapshot = self.step(Step::Read, 0, 0, self.snapshot()).await?;
+            check_finished(&snapshot.current)?;
+            let nothing_live = || Error::NoSuchRelease("no release is live on this target".to_owned());
+            let live = snapshot.current.live_release().ok_or_else(nothing_live)?.clone();
+            let desired = self.read_manifest(&live.id).await?;
+            let diff = Diff::new(DiffInput {
+                desired: &desired,
+                inventory: &snapshot.inventory,
+                claims: &snapshot.claims,
+                listed: &snapshot.listed,
+                inspected: &HashMap::new(),
+                adopt: Adopt::Refuse,
+            });
+            let mut invalidations = self.pay(&session).await?;
+            let pruned =
+                Pruned { live: &live.id, desired: &desired, inventory: snapshot.inventory, claims: &snapshot.claims };
+            let (mut finish, inventory, more) = self.prune_after(&session, pruned, &diff.obsolete).await?;
+            invalidations.extend(more);
+            let generation = session.current().await.generation + 1;
+            self.put_state(&self.area.inventory(generation), inventory.encode()).await?;
+            finish.inventory = Some(generation);
+            finish.keep_unrecorded = true;
+            finish.invalidations = invalidations;
+            Ok((finish, snapshot.current, live))
+        };
+        let done = self.guard(&session, stop, work).await;
+        let (finish, before, live) = self.close(session, done, |(finish, _, _)| finish).await?;
+        self.forget_superseded(&before, &finish).await;
+        Ok(self.run_report(Outcome::Pruned, &live, None, finish.invalidations))
+    }
+
+    /// Deletes, after a switch whose invalidation is complete: pages the live release does not
+    /// have, and whatever only expired releases had. Strikes what is gone from the inventory.
+    pub(super) async fn prune_after(
+        &self,
+        session: &Session,
+        after: Pruned<'_>,
+        obsolete: &[Obsolete],
+    ) -> Result<(Finish, Inventory, Vec<InvalidationReport>), Error> {
+        let Pruned { live, desired, mut inventory, claims } = after;
+        let current = session.current().await;
+        let expired = current.expired(self.options.keep_releases, self.options.grace, self.now());
+        let (pages, others): (Vec<&Obsolete>, Vec<&Obsolete>) = obsolete.iter().partition(|o| o.role >= Role::Html);
+        let kept: Vec<ReleaseId> = current
+            .releases
+            .iter()
+            .filter(|r| r.id != *live && !expired.contains(&r.id))
+            .filter(|r| r.activated_at.is_some())
+            .map(|r| r.id.clone())
+            .collect();
+        let mut doomed = pages;
+        let mut needed = None;
+        if !expired.is_empty() {
+            let marked = self.mark(desired, &inventory, kept).await?;
+            doomed.extend(others.into_iter().filter(|o| !marked.keys.contains(&o.key)));
+            needed = Some(marked);
+        }
+        let mut invalidations = Vec::new();
+        if !doomed.is_empty() {
+            let work = async {
+                let doomed = self.confirm(doomed, &inventory, claims).await?;
+                // Edges may hold them; a page that is gone must not go on being served.
+                let paths = covering_paths(
+                    doomed.iter().filter(|d| d.role >= Role::Entry).map(|d| &d.key),
+                    &self.options.url_prefix,
+                    self.options.invalidation,
+                );
+                if !paths.is_empty() {
+                    session.update(|current| self.owe(current, &paths)).await?;
+                }
+                self.delete(session, &doomed).await
+            };
+            let gone = self.step(Step::Prune, obsolete.len() as u64, 0, work).await?;
+            inventory.records.retain(|r| !gone.contains(&r.key));
+            invalidations = self.pay(session).await?;
+        }
+        if let Some(needed) = needed {
+            self.sweep_blobs(session, &needed).await?;
+        }
+        Ok((Finish { expired, ..Finish::default() }, inventory, invalidations))
+    }
+
+    async fn mark(&self, live: &Manifest, inventory: &Inventory, kept: Vec<ReleaseId>) -> Result<Needed, Error> {
+        let mut needed = Needed::default();
+        let demoted: HashSet<&Key> = inventory.records.iter().filter(|r| r.demoted).map(|r| &r.key).collect();
+        needed.mark(live, &demoted);
+        let mut manifests = stream::iter(kept)
+            .map(|id| async move { self.read_manifest(&id).await })
+            .buffer_unordered(MANIFESTS_AT_ONCE);
+        while let Some(manifest) = manifests.try_next().await? {
+            needed.mark(&manifest, &demoted);
+        }
+        Ok(needed)
+    }
+
+    /// Leaves out objects that somebody else has replaced since we wrote them.
+    async fn confirm<'a>(
+        &self,
+        doomed: Vec<&'a Obsolete>,
+        inventory: &Inventory,
+        claims: &Claims,
+    ) -> Result<Vec<&'a Obsolete>, Error> {
+        let unsure: Vec<ToInspect> = doomed
+            .iter()
+            .filter(|o| !o.confirmed)
+            .map(|o| ToInspect { key: o.key.clone(), needs_hash: true })
+            .collect();
+        if unsure.is_empty() {
+            return Ok(doomed);
+        }
+        let found = self.inspect(&unsure).await?;
+        Ok(doomed
+            .into_iter()
+            .filter(|o| {
+                let Some(sha256) = found.get(o.key.as_str()).and_then(|f| f.sha256) else { return o.confirmed };
+                let ours = inventory.get(&o.key).is_some_and(|r| r.sha256 == sha256)
+                    || claims.get(&o.key).is_some_and(|c| c.iter().any(|f| f.sha256 == sha256));
+                if !ours {
+                    self.warn(format!("{} is not what was deployed there any more: left alone", o.key));
+                }
+                ours
+            })
+            .collect())
+    }
+
+    /// Deletes objects as long as they are what was listed; gives the keys that are gone.
+    pub(super) async fn delete(&self, session: &Session, doomed: &[&Obsolete]) -> Result<HashSet<Key>, Error> {
+        let mut gone = HashSet::new();
+        for batch in doomed.chunks(MAX_BATCH) {
+            session.check()?;
+            let keys: Vec<(String, Option<ETag>)> =
+                batch.iter().map(|o| (self.key(o.key.as_str()), Some(o.etag.clone()))).collect();
+            let results = self.bucket.delete(&keys).await?;
+            for (obsolete, result) in batch.iter().zip(results) {
+                match result {
+                    Ok(()) => {
+                        self.options.progress.event(&Event::Deleted { key: obsolete.key.to_string() });
+                        gone.insert(obsolete.key.clone());
+                    }
+                    Err(error) if error.kind == BucketErrorKind::PreconditionFailed => {
+                        self.warn(format!("{} changed just now: left alone", obsolete.key));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Deletes archived bytes that no kept release has. Under the lease: a later run must not find
+    /// them listed and rely on them meanwhile.
+    async fn sweep_blobs(&self, session: &Session, needed: &Needed) -> Result<(), Error> {
+        let prefix = self.area.blobs();
+        let listed: HashMap<String, ETag> =
+            list_all(&self.state, &prefix, None).await?.into_iter().map(|o| (o.key, o.etag)).collect();
+        let doomed: Vec<(String, Option<ETag>)> = listed
+            .into_iter()
+            .filter(|(key, _)| {
+                key.strip_prefix(&prefix)
+                    .and_then(|name| name.parse().ok())
+                    .is_some_and(|sha| !needed.blobs.contains(&sha))
+            })
+            .map(|(key, etag)| (key, Some(etag)))
+            .collect();
+        for batch in doomed.chunks(MAX_BATCH) {
+            session.check()?;
+            for result in self.state.delete(batch).await? {
+                result?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,406 @@
+//! A deployment from beginning to end.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::decide::{Decision, is_staged};
+use super::prune::Pruned;
+use super::report::{InvalidationReport, Outcome, Report, tally};
+use super::session::Session;
+use super::stage::adopted_release;
+use super::switch::{Source, Written, is_overtaken};
+use super::upload::Uploader;
+use super::{Deployer, ReleaseInfo};
+use crate::bucket::{Bucket as _, ETag, ListedObject};
+use crate::error::Error;
+use crate::plan::Write;
+use crate::progress::Step;
+use crate::site::Site;
+use crate::state::{Current, Inventory, Operation, Phase, Record, RecordedUpload, ReleaseId, ReleaseRecord};
+
+/// How often a run starts over because the bucket changed under it.
+const ROUNDS: usize = 4;
+
+/// The time that cleaning up after an interruption may take.
+const CLEAN_UP: Duration = Duration::from_secs(10);
+
+/// What remains to be recorded when everything else is done.
+#[derive(Debug, Default)]
+pub(super) struct Finish {
+    /// Generation of a new inventory.
+    pub(super) inventory: Option<u64>,
+    /// That inventory does not cover the releases that the one before did not either.
+    pub(super) keep_unrecorded: bool,
+    /// Releases that are gone.
+    pub(super) expired: Vec<ReleaseId>,
+    pub(super) invalidations: Vec<InvalidationReport>,
+}
+
+/// Runs `work` unless told to stop first.
+pub(super) async fn until<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(Error::Interrupted),
+        done = work => done,
+    }
+}
+
+impl Deployer {
+    /// Reads what there is and decides how `site` becomes live.
+    pub(super) async fn read_and_decide(&self, site: &Site, info: &ReleaseInfo) -> Result<Decision, Error> {
+        let snapshot = self.step(Step::Read, 0, 0, self.snapshot()).await?;
+        self.decide(snapshot, site, info).await
+    }
+
+    pub(super) async fn run_deploy(
+        &self,
+        site: &Site,
+        info: &ReleaseInfo,
+        stop: &CancellationToken,
+    ) -> Result<Report, Error> {
+        let mut decision = until(stop, self.read_and_decide(site, info)).await?;
+        if decision.is_nothing() {
+            return Ok(self.deploy_report(Outcome::Unchanged, &decision, Vec::new()));
+        }
+        until(stop, self.probe_conditional_writes()).await?;
+        if decision.is_relabel() && decision.snapshot.current.lease.is_none() {
+            if until(stop, self.relabel(&decision)).await? {
+                return Ok(self.deploy_report(Outcome::Deployed, &decision, Vec::new()));
+            }
+            decision = until(stop, self.read_and_decide(site, info)).await?;
+        }
+        let seen = (decision.snapshot.current.clone(), decision.snapshot.etag.clone());
+        let (session, as_seen) = self.step(Step::Lease, 0, 0, self.acquire(seen, stop)).await?;
+        let work = async {
+            if !as_seen {
+                decision = self.read_and_decide(site, info).await?;
+            }
+            if decision.is_nothing() {
+                return Ok((Outcome::Unchanged, Finish::default(), decision));
+            }
+            let (finish, decision) = self.publish(&session, decision, site).await?;
+            Ok((Outcome::Deployed, finish, decision))
+        };
+        let done = self.guard(&session, stop, Box::pin(work)).await;
+        let (outcome, finish, decision) = self.close(session, done, |(_, finish, _)| finish).await?;
+        self.forget_superseded(&decision.snapshot.current, &finish).await;
+        Ok(self.deploy_report(outcome, &decision, finish.invalidations))
+    }
+
+    /// Runs work that needs the lease, until it is done, the lease is lost, or the run is told to stop.
+    pub(super) async fn guard<T>(
+        &self,
+        session: &Session,
+        stop: &CancellationToken,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(Error::Interrupted),
+            () = session.lost() => Err(Error::LeaseLost),
+            done = work => done,
+        }
+    }
+
+    /// Ends a session: with the outcome on record, or after a failure with unfinished uploads
+    /// aborted and the journal kept. The lease is given back either way.
+    pub(super) async fn close<T>(
+        &self,
+        session: Session,
+        done: Result<T, Error>,
+        finish: impl Fn(&T) -> &Finish,
+    ) -> Result<T, Error> {
+        match done {
+            Ok(value) => {
+                let end = finish(&value);
+                session
+                    .release(|current| {
+                        current.pending = None;
+                        if end.inventory.is_some() {
+                            current.inventory = end.inventory;
+                            current.unrecorded.retain(|id| end.keep_unrecorded && !end.expired.contains(id));
+                        }
+                        current.releases.retain(|r| !end.expired.contains(&r.id));
+                    })
+                    .await?;
+                Ok(value)
+            }
+            Err(Error::LeaseLost) => Err(Error::LeaseLost),
+            Err(error) => {
+                // The first error is the one to tell; what cannot be cleaned up now is on record.
+                let clean_up = async {
+                    session.uploads().tasks.close();
+                    session.uploads().tasks.wait().await;
+                    let mut left = Vec::new();
+                    for upload in session.uploads().list() {
+                        if self.abort(&upload).await.is_err() {
+                            left.push(upload);
+                        }
+                    }
+                    session
+                        .release(|current| {
+                            if let Some(pending) = &mut current.pending {
+                                pending.uploads.clone_from(&left);
+                            }
+                        })
+                        .await
+                };
+                tokio::time::timeout(CLEAN_UP, clean_up).await.ok();
+                Err(error)
+            }
+        }
+    }
+
+    async fn abort(&self, upload: &RecordedUpload) -> Result<(), Error> {
+        let bucket = if upload.in_state { &self.state } else { &self.bucket };
+        Ok(bucket.abort_multipart(&upload.key, &upload.id).await?)
+    }
+
+    /// Aborts what an earlier run left unfinished; only what it recorded.
+    pub(super) async fn abort_recorded_uploads(&self, session: &Session) {
+        let current = session.current().await;
+        for upload in current.pending.iter().flat_map(|p| &p.uploads) {
+            if let Err(error) = self.abort(upload).await {
+                self.warn(format!("an unfinished upload of an earlier run could not be aborted: {error}"));
+            }
+        }
+    }
+
+    /// The same files under another version or build: a manifest and a pointer, no lease needed.
+    /// `false` if somebody else was faster.
+    async fn relabel(&self, decision: &Decision) -> Result<bool, Error> {
+        let id = &decision.release.id;
+        if !decision.known {
+            self.store_manifest(id, &decision.desired).await?;
+        }
+        let mut next = decision.snapshot.current.clone();
+        next.begin(Operation::Deploy, decision.release.clone(), self.now());
+        next.activate(id, false, self.now());
+        next.pending = None;
+        // All its files are in the inventory: they are those of the release before.
+        next.unrecorded.retain(|other| other != id);
+        self.write_unleased(&next, decision.snapshot.etag.as_ref()).await
+    }
+
+    async fn publish(
+        &self,
+        session: &Session,
+        mut decision: Decision,
+        site: &Site,
+    ) -> Result<(Finish, Decision), Error> {
+        self.abort_recorded_uploads(session).await;
+        let (release, now) = (decision.release.clone(), self.now());
+        session.update(|current| current.begin(Operation::Deploy, release.clone(), now)).await?;
+        if !decision.known {
+            self.store_manifest(&release.id, &decision.desired).await?;
+        }
+        for key in &decision.demoted {
+            self.warn(format!(
+                "{key} has a fingerprinted name and yet its content changed: it is served as an entry file from now on, not as immutable"
+            ));
+        }
+        let uploader = Uploader::new(self, session);
+        let source = Source::Site(&site.files);
+        for _ in 0..ROUNDS {
+            let written = match self.bring_in(session, &decision, source, &uploader).await {
+                Err(error) if is_overtaken(&error) => {
+                    decision = self.decide_again(decision).await?;
+                    continue;
+                }
+                done => done?,
+            };
+            let listed = self.step(Step::Confirm, 0, 0, self.list_target()).await?;
+            let (inventory, doubtful) = take_stock(&decision, &written, &listed);
+            if doubtful == 0 {
+                decision.snapshot.inventory = inventory;
+                return self.wind_up(session, decision).await;
+            }
+            decision = self.decide_again(decision).await?;
+        }
+        Err(Error::Unsettled { what: "objects were replaced or deleted as soon as they were written".to_owned() })
+    }
+
+    /// Stages and switches; the release is live afterwards.
+    async fn bring_in(
+        &self,
+        session: &Session,
+        decision: &Decision,
+        source: Source<'_>,
+        uploader: &Uploader<'_>,
+    ) -> Result<Vec<Written>, Error> {
+        let Source::Site(files) = source else {
+            return Err(Error::Internal("a deployment takes its files from a site".to_owned()));
+        };
+        let mut written = self.stage(decision, files, uploader).await?;
+        if let Some(adopted) = adopted_release(decision) {
+            self.record_adopted(session, &adopted).await?;
+        }
+        let writes: Vec<&Write> = decision.diff.writes.iter().filter(|w| !is_staged(&decision.desired, w)).collect();
+        if !writes.is_empty() {
+            session
+                .update(|current| {
+                    self.owe(current, &decision.paths);
+                    if let Some(pending) = &mut current.pending {
+                        pending.phase = Phase::Switching;
+                    }
+                })
+                .await?;
+            let bytes = writes.iter().map(|w| decision.desired.files[w.file].size).sum();
+            let switch = self.switch(&decision.desired, &writes, source, session, uploader);
+            written.extend(self.step(Step::Switch, writes.len() as u64, bytes, switch).await?);
+        }
+        let now = self.now();
+        session.update(|current| go_live(current, &decision.release.id, false, now)).await?;
+        Ok(written)
+    }
+
+    /// The same release once more, against what the bucket holds now.
+    async fn decide_again(&self, before: Decision) -> Result<Decision, Error> {
+        let mut snapshot = self.step(Step::Read, 0, 0, self.snapshot()).await?;
+        let (diff, inspected) =
+            self.settle(&before.desired, &snapshot.inventory, &snapshot.claims, &mut snapshot.listed).await?;
+        self.check_obstacles(&before.desired, &diff)?;
+        let paths = self.stale_paths(&before.desired, &diff);
+        Ok(Decision { snapshot, diff, inspected, paths, known: true, demoted: Vec::new(), ..before })
+    }
+
+    async fn record_adopted(&self, session: &Session, manifest: &crate::state::Manifest) -> Result<(), Error> {
+        let (tree, now) = (manifest.tree(), self.now());
+        let id = ReleaseId::new(0, &tree);
+        self.store_manifest(&id, manifest).await?;
+        let size = tally(manifest);
+        let record = ReleaseRecord {
+            id,
+            version: "adopted".to_owned(),
+            build: None,
+            tree,
+            files: size.files,
+            bytes: size.bytes,
+            created_at: now,
+            activated_at: Some(now),
+            superseded_at: Some(now),
+            rolled_back: false,
+            adopted: true,
+        };
+        session
+            .update(|current| {
+                if current.release(&record.id).is_none() {
+                    current.releases.insert(0, record.clone());
+                }
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Everything is in place: invalidate, delete, and write down what the bucket holds.
+    async fn wind_up(&self, session: &Session, mut decision: Decision) -> Result<(Finish, Decision), Error> {
+        let mut invalidations = self.pay(session).await?;
+        let pruned = Pruned {
+            live: &decision.release.id,
+            desired: &decision.desired,
+            inventory: std::mem::take(&mut decision.snapshot.inventory),
+            claims: &decision.snapshot.claims,
+        };
+        let (mut finish, inventory, more) = self.prune_after(session, pruned, &decision.diff.obsolete).await?;
+        invalidations.extend(more);
+        let record = async {
+            let generation = session.current().await.generation + 1;
+            self.put_state(&self.area.inventory(generation), inventory.encode()).await?;
+            Ok(generation)
+        };
+        finish.inventory = Some(self.step(Step::Record, 0, 0, record).await?);
+        finish.invalidations = invalidations;
+        Ok((finish, decision))
+    }
+
+    /// Deletes state objects nothing refers to any more. Left behind they do no harm.
+    pub(super) async fn forget_superseded(&self, before: &Current, finish: &Finish) {
+        let mut keys = Vec::new();
+        if let (Some(_), Some(old)) = (finish.inventory, before.inventory) {
+            keys.push((self.area.inventory(old), None));
+        }
+        for id in &finish.expired {
+            keys.push((self.area.release_entries(id), None));
+            keys.push((self.area.release_assets(id), None));
+        }
+        for batch in keys.chunks(crate::bucket::MAX_BATCH) {
+            self.state.delete(batch).await.ok();
+        }
+    }
+
+    fn deploy_report(&self, result: Outcome, decision: &Decision, invalidations: Vec<InvalidationReport>) -> Report {
+        let previous = decision.snapshot.current.live.as_ref().map(ToString::to_string);
+        Report {
+            unchanged: decision.unchanged_tally(),
+            foreign: decision.diff.foreign,
+            ..self.run_report(result, &decision.release, previous, invalidations)
+        }
+    }
+}
+
+/// The switch is done.
+pub(super) fn go_live(current: &mut Current, id: &ReleaseId, rolled_back: bool, now: jiff::Timestamp) {
+    current.activate(id, rolled_back, now);
+    if let Some(pending) = &mut current.pending {
+        pending.phase = Phase::Switched;
+    }
+}
+
+/// What the bucket holds of ours by a listing made after the last write; with the number of files
+/// that are not what this run put there or found confirmed before.
+fn take_stock(decision: &Decision, written: &[Written], listed: &[ListedObject]) -> (Inventory, usize) {
+    let find = |key: &str| listed.binary_search_by(|o| o.key.as_str().cmp(key)).ok().map(|i| &listed[i]);
+    let written: HashMap<usize, &ETag> = written.iter().map(|w| (w.index, &w.etag)).collect();
+    let before = &decision.snapshot;
+    let mut doubtful = 0;
+    let mut records = Vec::with_capacity(decision.desired.files.len() + decision.diff.obsolete.len());
+    for (index, file) in decision.desired.files.iter().enumerate() {
+        let object = find(file.key.as_str()).filter(|object| match written.get(&index) {
+            Some(etag) => object.etag == **etag,
+            None => match decision.inspected.get(file.key.as_str()) {
+                Some(inspection) => object.etag == inspection.etag,
+                None => before.inventory.get(&file.key).is_some_and(|r| r.is_confirmed_by(object)),
+            },
+        });
+        let seen = object.filter(|o| o.size == file.size).map(|o| (o.etag.clone(), o.last_modified));
+        doubtful += usize::from(seen.is_none());
+        records.push(Record {
+            key: file.key.clone(),
+            sha256: file.sha256,
+            size: file.size,
+            headers: file.headers.clone(),
+            role: file.role,
+            demoted: file.demoted,
+            seen,
+        });
+    }
+    for obsolete in &decision.diff.obsolete {
+        if find(obsolete.key.as_str()).is_none() {
+            continue;
+        }
+        let claimed = || before.claims.get(&obsolete.key).and_then(|c| c.last());
+        let record = match before.inventory.get(&obsolete.key) {
+            Some(record) => record.clone(),
+            None => match claimed() {
+                Some(file) => Record {
+                    key: file.key.clone(),
+                    sha256: file.sha256,
+                    size: file.size,
+                    headers: file.headers.clone(),
+                    role: file.role,
+                    demoted: file.demoted,
+                    seen: None,
+                },
+                None => continue,
+            },
+        };
+        records.push(record);
+    }
+    records.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    (Inventory { records }, doubtful)
+}

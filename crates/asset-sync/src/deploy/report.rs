@@ -1,0 +1,240 @@
+//! What a run did, or would do, for people and machines.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Deployer;
+use super::decide::{Decision, is_staged, removed_pages};
+use crate::plan::Reason;
+use crate::progress::Step;
+use crate::site::Role;
+use crate::state::{Manifest, ReleaseRecord};
+
+/// A number of files and their bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Files.
+    pub files: u64,
+    /// Their bytes together.
+    pub bytes: u64,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, bytes: u64) {
+        self.files += 1;
+        self.bytes += bytes;
+    }
+
+    fn of(sizes: impl Iterator<Item = u64>) -> Self {
+        let mut tally = Self::default();
+        sizes.for_each(|bytes| tally.add(bytes));
+        tally
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The release is live and its invalidations are complete.
+    Deployed,
+    /// It was so already; nothing was written.
+    Unchanged,
+    /// An earlier release is live again and its invalidations are complete.
+    RolledBack,
+    /// What no kept release needs was deleted.
+    Pruned,
+}
+
+/// A completed invalidation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InvalidationReport {
+    /// The distribution.
+    pub distribution: String,
+    /// The invalidation's id.
+    pub id: String,
+    /// What it covered.
+    pub paths: Vec<String>,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// How it ended.
+    pub result: Outcome,
+    /// The release that is live now.
+    pub release: String,
+    /// Its version.
+    pub version: String,
+    /// Its build number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<u64>,
+    /// The release that was live before, if another one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<String>,
+    /// Files of the site that were written.
+    pub uploaded: Tally,
+    /// Files that were there already.
+    pub unchanged: Tally,
+    /// Files that were deleted.
+    pub deleted: u64,
+    /// Objects under the prefix that no release knows. They are never touched.
+    pub foreign: u64,
+    /// Requests sent, by API operation, repeated ones included.
+    pub requests: BTreeMap<&'static str, u64>,
+    /// Invalidations that completed.
+    pub invalidations: Vec<InvalidationReport>,
+    /// Seconds per step.
+    pub seconds: BTreeMap<Step, f64>,
+    /// What the reader should know.
+    pub warnings: Vec<String>,
+}
+
+/// One file that would be written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedWrite {
+    /// Key relative to the prefix.
+    pub key: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Why.
+    pub reason: Reason,
+    /// Its place in the switch; `fingerprinted` files that are new are staged before it.
+    pub role: Role,
+    /// Whether it goes up before the switch, where nothing refers to it.
+    pub staged: bool,
+}
+
+/// One object that the release no longer has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedDelete {
+    /// Key relative to the prefix.
+    pub key: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Deleted right after the switch (pages), or kept until the releases that have it expire.
+    pub now: bool,
+}
+
+/// What a deployment would do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlanReport {
+    /// Whether there is nothing at all to write.
+    pub unchanged: bool,
+    /// The release that would be live.
+    pub release: String,
+    /// Its version.
+    pub version: String,
+    /// Its build number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<u64>,
+    /// The release that is live now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live: Option<String>,
+    /// An earlier run did not finish; this one would.
+    pub unfinished: bool,
+    /// Files to write, in the order in which they would be.
+    pub writes: Vec<PlannedWrite>,
+    /// Foreign objects with the same content: ours from then on.
+    pub adopted: Vec<String>,
+    /// Foreign objects that would be archived and replaced.
+    pub taken: Vec<String>,
+    /// Files that are there already.
+    pub unchanged_files: Tally,
+    /// Objects of ours that the release does not have.
+    pub obsolete: Vec<PlannedDelete>,
+    /// Objects under the prefix that no release knows. They are never touched.
+    pub foreign: u64,
+    /// The first of them.
+    pub foreign_sample: Vec<String>,
+    /// Invalidation paths for each distribution.
+    pub invalidation_paths: Vec<String>,
+    /// The distributions.
+    pub distributions: Vec<String>,
+    /// What the reader should know.
+    pub warnings: Vec<String>,
+}
+
+impl Decision {
+    pub(super) fn unchanged_tally(&self) -> Tally {
+        let there = self.diff.unchanged.iter().chain(&self.diff.adopted);
+        Tally::of(there.map(|index| self.desired.files[*index].size))
+    }
+
+    pub(super) fn report(&self, run: &Deployer) -> PlanReport {
+        let file = |index: usize| &self.desired.files[index];
+        let mut writes: Vec<PlannedWrite> = self
+            .diff
+            .writes
+            .iter()
+            .map(|write| PlannedWrite {
+                key: file(write.file).key.to_string(),
+                bytes: file(write.file).size,
+                reason: write.reason,
+                role: file(write.file).role,
+                staged: is_staged(&self.desired, write),
+            })
+            .collect();
+        writes.sort_by(|a, b| (!a.staged, a.role, &a.key).cmp(&(!b.staged, b.role, &b.key)));
+        let pages: std::collections::HashSet<_> = removed_pages(&self.diff).collect();
+        let mut paths = self.paths.clone();
+        paths.extend(self.removed_paths.iter().filter(|p| !self.paths.contains(p)).cloned());
+        PlanReport {
+            unchanged: self.is_nothing(),
+            release: self.release.id.to_string(),
+            version: self.release.version.clone(),
+            build: self.release.build,
+            live: self.snapshot.current.live.as_ref().map(ToString::to_string),
+            unfinished: self.snapshot.current.has_unfinished_work(),
+            writes,
+            adopted: self.diff.adopted.iter().map(|i| file(*i).key.to_string()).collect(),
+            taken: self.diff.obstacles.iter().map(|o| file(o.file).key.to_string()).collect(),
+            unchanged_files: Tally::of(self.diff.unchanged.iter().map(|i| file(*i).size)),
+            obsolete: self
+                .diff
+                .obsolete
+                .iter()
+                .map(|o| PlannedDelete { key: o.key.to_string(), bytes: o.size, now: pages.contains(&o.key) })
+                .collect(),
+            foreign: self.diff.foreign,
+            foreign_sample: self.diff.foreign_sample.clone(),
+            invalidation_paths: paths,
+            distributions: run.options.distributions.clone(),
+            warnings: run.recorder.sums().warnings,
+        }
+    }
+}
+
+impl Deployer {
+    /// The report of a run that ends here.
+    pub(super) fn run_report(
+        &self,
+        result: Outcome,
+        release: &ReleaseRecord,
+        previous: Option<String>,
+        invalidations: Vec<InvalidationReport>,
+    ) -> Report {
+        let sums = self.recorder.sums();
+        Report {
+            result,
+            release: release.id.to_string(),
+            version: release.version.clone(),
+            build: release.build,
+            previous: previous.filter(|p| p != release.id.as_str()),
+            uploaded: sums.written,
+            unchanged: Tally::default(),
+            deleted: sums.deleted,
+            foreign: 0,
+            requests: self.recorder.requests(),
+            invalidations,
+            seconds: sums.seconds,
+            warnings: sums.warnings,
+        }
+    }
+}
+
+/// The tally of a whole manifest.
+pub(super) fn tally(manifest: &Manifest) -> Tally {
+    Tally::of(manifest.files.iter().map(|f| f.size))
+}

@@ -1,0 +1,310 @@
+//! Going back to an earlier release, without the site: its entry files are in the archive, its
+//! assets are still there. What it takes is bounded by the number of entry files.
+
+use std::collections::{BTreeMap, HashSet};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Deployer;
+use super::publish::{Finish, go_live, until};
+use super::report::{InvalidationReport, Outcome, Report};
+use super::session::Session;
+use super::switch::{Source, is_overtaken};
+use super::upload::Uploader;
+use crate::bucket::Condition;
+use crate::error::{Error, Refusal};
+use crate::plan::{Obsolete, Reason, ToInspect, Write, covering_paths};
+use crate::progress::Step;
+use crate::site::{Key, Role};
+use crate::state::{Current, Manifest, Operation, Phase, ReleaseFile, ReleaseId, ReleaseRecord};
+
+/// Which release a rollback goes to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum RollbackTo {
+    /// The one that was live before the live one and was not itself rolled back. After a
+    /// deployment that died in the switch: the one that was live before it.
+    #[default]
+    Previous,
+    /// The one with this id, or the latest that was live under this version.
+    Named(String),
+}
+
+/// How often a rollback starts over because the bucket changed under it.
+const ROUNDS: usize = 4;
+
+/// What a rollback changes.
+#[derive(Debug, Default)]
+struct Changes {
+    /// The files to bring back, as a manifest of their own.
+    desired: Manifest,
+    writes: Vec<Write>,
+    /// Pages that the target release does not have.
+    pages: Vec<Obsolete>,
+}
+
+impl Deployer {
+    /// Makes an earlier (or later) release of the history live again. With `if_live`, an id or a
+    /// version: only if that one is live, or was half switched to; otherwise nothing is done,
+    /// which is a success.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRelease`] if there is none to go to; else as [`Deployer::deploy`].
+    pub async fn rollback(
+        &self,
+        to: &RollbackTo,
+        if_live: Option<&str>,
+        stop: &CancellationToken,
+    ) -> Result<Report, Error> {
+        self.for_one_run().run_rollback(to, if_live, stop).await
+    }
+
+    async fn run_rollback(
+        &self,
+        to: &RollbackTo,
+        if_live: Option<&str>,
+        stop: &CancellationToken,
+    ) -> Result<Report, Error> {
+        let (current, etag) = until(stop, self.read_current()).await?;
+        let Some(target) = choose(&current, to, if_live)? else {
+            return self.unchanged_report(&current);
+        };
+        until(stop, self.probe_conditional_writes()).await?;
+        let (session, as_seen) = self.step(Step::Lease, 0, 0, self.acquire((current.clone(), etag), stop)).await?;
+        let work = async {
+            let now = session.current().await;
+            let target = if as_seen { Some(target) } else { choose(&now, to, if_live)? };
+            match target {
+                None => Ok((None, Finish::default())),
+                Some(target) => {
+                    let finish = self.go_back(&session, &now, &target).await?;
+                    Ok((Some(target), finish))
+                }
+            }
+        };
+        let done = self.guard(&session, stop, work).await;
+        let (target, finish) = self.close(session, done, |(_, finish)| finish).await?;
+        match target {
+            None => self.unchanged_report(&self.read_current().await?.0),
+            Some(target) => {
+                let previous = current.live.as_ref().map(ToString::to_string);
+                Ok(self.run_report(Outcome::RolledBack, &target, previous, finish.invalidations))
+            }
+        }
+    }
+
+    pub(super) fn unchanged_report(&self, current: &Current) -> Result<Report, Error> {
+        let live = current
+            .live_release()
+            .ok_or_else(|| Error::NoSuchRelease("no release is live on this target".to_owned()))?;
+        Ok(self.run_report(Outcome::Unchanged, live, None, Vec::new()))
+    }
+
+    async fn go_back(&self, session: &Session, before: &Current, target: &ReleaseRecord) -> Result<Finish, Error> {
+        self.abort_recorded_uploads(session).await;
+        let wanted = self.wanted(before, target).await?;
+        let now = self.now();
+        session.update(|current| current.begin(Operation::Rollback, target.clone(), now)).await?;
+        let uploader = Uploader::new(self, session);
+        for _ in 0..ROUNDS {
+            let changes = self.step(Step::Inspect, 0, 0, self.look(&wanted)).await?;
+            let writes: Vec<&Write> = changes.writes.iter().collect();
+            if !writes.is_empty() {
+                let paths = covering_paths(
+                    writes.iter().map(|w| &changes.desired.files[w.file].key),
+                    &self.options.url_prefix,
+                    self.options.invalidation,
+                );
+                session
+                    .update(|current| {
+                        self.owe(current, &paths);
+                        if let Some(pending) = &mut current.pending {
+                            pending.phase = Phase::Switching;
+                        }
+                    })
+                    .await?;
+                let bytes = writes.iter().map(|w| changes.desired.files[w.file].size).sum();
+                let switch = self.switch(&changes.desired, &writes, Source::Archive, session, &uploader);
+                match self.step(Step::Switch, writes.len() as u64, bytes, switch).await {
+                    Err(error) if is_overtaken(&error) => continue,
+                    written => written?,
+                };
+                // Look again: a late write of another run may have come in between.
+                continue;
+            }
+            let now = self.now();
+            let position = |id: &ReleaseId| before.releases.iter().position(|r| r.id == *id);
+            let back = before.live.as_ref().is_some_and(|live| position(&target.id) < position(live));
+            session.update(|current| go_live(current, &target.id, back, now)).await?;
+            let mut invalidations = self.pay(session).await?;
+            invalidations.extend(self.take_down(session, &changes.pages).await?);
+            return Ok(Finish { invalidations, ..Finish::default() });
+        }
+        Err(Error::Unsettled { what: "entry files were replaced as soon as they were written".to_owned() })
+    }
+
+    /// Deletes pages that the release does not have.
+    async fn take_down(&self, session: &Session, pages: &[Obsolete]) -> Result<Vec<InvalidationReport>, Error> {
+        if pages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = pages.iter().map(|p| &p.key);
+        let paths = covering_paths(keys, &self.options.url_prefix, self.options.invalidation);
+        session.update(|current| self.owe(current, &paths)).await?;
+        let doomed: Vec<&Obsolete> = pages.iter().collect();
+        self.step(Step::Prune, pages.len() as u64, 0, self.delete(session, &doomed)).await?;
+        self.pay(session).await
+    }
+
+    /// What differs between the target release and all that may stand in the bucket now.
+    async fn wanted(&self, before: &Current, target: &ReleaseRecord) -> Result<Wanted, Error> {
+        let entries = self.read_entries(&target.id).await?;
+        let mut wanted = Wanted { target: target.id.to_string(), ..Wanted::default() };
+        let mut others = Vec::new();
+        for id in before.live.iter().chain(&before.unrecorded).filter(|id| **id != target.id) {
+            match self.read_entries(id).await {
+                Ok(manifest) => others.push(manifest),
+                // Begun, and dead before its manifest was stored: it wrote nothing.
+                Err(Error::State(crate::state::StateError::Missing { .. })) if before.live.as_ref() != Some(id) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // A rollback to what is live repairs after a dead deployment: nothing is taken for granted.
+        let trusted = before.live.as_ref() != Some(&target.id) && before.pending.is_none();
+        for file in &entries.files {
+            let differs =
+                |m: &Manifest| m.get(&file.key).is_none_or(|f| f.sha256 != file.sha256 || f.headers != file.headers);
+            if !trusted || others.iter().any(differs) {
+                wanted.files.insert(file.key.clone(), file.clone());
+            }
+        }
+        let mut assets: Option<Manifest> = None;
+        for other in others.iter().flat_map(|m| &m.files).filter(|f| entries.get(&f.key).is_none()) {
+            if other.demoted {
+                // A fingerprinted name whose content changed since: the old bytes are in the archive.
+                let whole = match assets.take() {
+                    Some(whole) => whole,
+                    None => self.read_manifest(&target.id).await?,
+                };
+                if let Some(file) = whole.get(&other.key) {
+                    wanted.files.insert(file.key.clone(), file.clone());
+                }
+                assets = Some(whole);
+            } else if other.role >= Role::Html {
+                wanted.pages.push(other.clone());
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// Looks at everything a rollback may have to change, and plans the changes.
+    async fn look(&self, wanted: &Wanted) -> Result<Changes, Error> {
+        let keys: HashSet<&Key> = wanted.files.keys().chain(wanted.pages.iter().map(|p| &p.key)).collect();
+        let questions: Vec<ToInspect> =
+            keys.into_iter().map(|key| ToInspect { key: key.clone(), needs_hash: false }).collect();
+        let found = self.inspect(&questions).await?;
+        let mut changes = Changes::default();
+        for file in wanted.files.values() {
+            let condition = match found.get(file.key.as_str()) {
+                Some(f) if f.sha256 == Some(file.sha256) && f.headers == *file.headers => continue,
+                Some(f) => Condition::IfMatch(f.etag.clone()),
+                None => Condition::IfAbsent,
+            };
+            changes.writes.push(Write { file: changes.desired.files.len(), condition, reason: Reason::Content });
+            changes.desired.files.push(file.clone());
+        }
+        for page in &wanted.pages {
+            let Some(f) = found.get(page.key.as_str()).filter(|f| f.sha256 == Some(page.sha256)) else { continue };
+            changes.pages.push(Obsolete {
+                key: page.key.clone(),
+                etag: f.etag.clone(),
+                size: f.size,
+                role: page.role,
+                confirmed: true,
+            });
+        }
+        self.check_archive(wanted, &changes.desired).await?;
+        Ok(changes)
+    }
+
+    /// Nothing is replaced unless everything can be.
+    async fn check_archive(&self, wanted: &Wanted, desired: &Manifest) -> Result<(), Error> {
+        use crate::bucket::Bucket as _;
+        use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+        stream::iter(&desired.files)
+            .map(|file| async move {
+                let blob = self.area.blob(&file.sha256);
+                match self.state.head(&blob).await? {
+                    Some(info) if info.size == file.size => Ok(()),
+                    _ => Err(Error::from(Refusal::Incomplete { release: wanted.target.clone(), key: blob })),
+                }
+            })
+            .buffer_unordered(self.options.retry.concurrency.max(1))
+            .try_collect()
+            .await
+    }
+}
+
+/// What a rollback may have to change.
+#[derive(Debug, Default)]
+struct Wanted {
+    target: String,
+    /// Files of the target release that may not be as it has them.
+    files: BTreeMap<Key, ReleaseFile>,
+    /// Pages of other releases that it does not have.
+    pages: Vec<ReleaseFile>,
+}
+
+/// The release to go to; `None` if there is nothing to do.
+fn choose(current: &Current, to: &RollbackTo, if_live: Option<&str>) -> Result<Option<ReleaseRecord>, Error> {
+    let named = |r: &ReleaseRecord, name: &str| r.id.as_str() == name || r.version == name;
+    // A deployment that died in the switch has made its release visible, in part.
+    let half = current
+        .pending
+        .as_ref()
+        .filter(|p| p.phase == Phase::Switching)
+        .and_then(|p| p.release.as_ref())
+        .filter(|id| current.live.as_ref() != Some(id));
+    if let Some(name) = if_live {
+        let visible = half.or(current.live.as_ref()).and_then(|id| current.release(id));
+        if !visible.is_some_and(|r| named(r, name)) {
+            return if current.live.is_some() {
+                Ok(None)
+            } else {
+                Err(Error::NoSuchRelease("no release is live on this target: nothing to roll back".to_owned()))
+            };
+        }
+    }
+    let was_live = |r: &&ReleaseRecord| r.activated_at.is_some();
+    let target = match to {
+        RollbackTo::Named(name) => {
+            let found =
+                current.releases.iter().filter(was_live).filter(|r| named(r, name)).max_by_key(|r| r.activated_at);
+            found.ok_or_else(|| {
+                let known: Vec<String> = current
+                    .releases
+                    .iter()
+                    .filter(was_live)
+                    .map(|r| format!("{} (version {})", r.id, r.version))
+                    .collect();
+                Error::NoSuchRelease(format!(
+                    "no kept release is named {name:?}; there are: {}",
+                    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+                ))
+            })?
+        }
+        RollbackTo::Previous if half.is_some() && current.live.is_some() => {
+            current.live_release().ok_or_else(|| Error::Internal("the live release is not on record".to_owned()))?
+        }
+        RollbackTo::Previous => current
+            .releases
+            .iter()
+            .filter(was_live)
+            .filter(|r| current.live.as_ref() != Some(&r.id) && !r.rolled_back)
+            .max_by_key(|r| r.superseded_at)
+            .ok_or_else(|| Error::NoSuchRelease("there is no earlier release to roll back to".to_owned()))?,
+    };
+    if current.live.as_ref() == Some(&target.id) && !current.has_unfinished_work() {
+        return Ok(None);
+    }
+    Ok(Some(target.clone()))
+}

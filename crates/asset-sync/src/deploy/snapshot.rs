@@ -1,0 +1,180 @@
+//! Reading what there is: the state area, and a listing of the target.
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::try_join;
+
+use super::Deployer;
+use crate::bucket::{Bucket as _, BucketError, BucketErrorKind, ETag, ListedObject, Resilient, read_all};
+use crate::error::Error;
+use crate::plan::Claims;
+use crate::state::{Current, Inventory, Manifest, ReleaseId, StateError};
+
+/// More than the state of a target with ten million files: a bound against reading what is not ours.
+const LARGEST_STATE_OBJECT: u64 = 4 * 1024 * 1024 * 1024;
+
+const MANIFESTS_AT_ONCE: usize = 16;
+
+/// Sorts after every key that continues the text before it.
+const LAST_CHARACTER: char = '\u{10FFFF}';
+
+/// What was found at one time.
+#[derive(Debug, Default)]
+pub(super) struct Snapshot {
+    pub(super) current: Current,
+    /// Entity tag of `current`; `None` if it does not exist.
+    pub(super) etag: Option<ETag>,
+    pub(super) inventory: Inventory,
+    pub(super) claims: Claims,
+    /// Objects under the prefix, keys relative to it, sorted, without the state area.
+    pub(super) listed: Vec<ListedObject>,
+}
+
+impl Deployer {
+    /// Reads the state and lists the target, side by side.
+    pub(super) async fn snapshot(&self) -> Result<Snapshot, Error> {
+        let state = async {
+            let (mut current, mut etag) = self.read_current().await?;
+            loop {
+                if let Some((inventory, claims)) = self.read_records(&current).await? {
+                    return Ok::<_, Error>((current, etag, inventory, claims));
+                }
+                // Another run replaced the inventory between our two reads; or it is really gone.
+                let (now, now_etag) = self.read_current().await?;
+                if now_etag == etag {
+                    self.warn(format!(
+                        "{} is missing: working out what is ours from the releases' manifests",
+                        self.area.inventory(now.inventory.unwrap_or_default())
+                    ));
+                    let everything = now.releases.iter().map(|r| r.id.clone()).collect();
+                    let claims = self.read_claims(everything).await?;
+                    return Ok((now, now_etag, Inventory::default(), claims));
+                }
+                (current, etag) = (now, now_etag);
+            }
+        };
+        let ((current, etag, inventory, claims), listed) = try_join!(state, self.list_target())?;
+        Ok(Snapshot { current, etag, inventory, claims, listed })
+    }
+
+    /// The `current` object; the default where there is none.
+    pub(super) async fn read_current(&self) -> Result<(Current, Option<ETag>), Error> {
+        let key = self.area.current();
+        match self.read_state(&key).await? {
+            Some((bytes, etag)) => Ok((Current::decode(&key, &bytes)?, Some(etag))),
+            None => Ok((Current::default(), None)),
+        }
+    }
+
+    /// A state object, `None` if it is not there. A store may answer 403 for an absent key, so a
+    /// refusal is believed only if a listing shows the key.
+    async fn read_state(&self, key: &str) -> Result<Option<(bytes::Bytes, ETag)>, Error> {
+        let refused = match read_all(&*self.state, key, LARGEST_STATE_OBJECT).await {
+            Ok(found) => return Ok(found.map(|(info, bytes)| (bytes, info.etag))),
+            Err(error) if error.kind == BucketErrorKind::Denied => error,
+            Err(error) => return Err(error.into()),
+        };
+        match self.state.list(key, None).await {
+            Ok(page) if page.objects.iter().all(|o| o.key != key) => Ok(None),
+            _ => Err(refused.into()),
+        }
+    }
+
+    /// A state object that must be there.
+    pub(super) async fn require_state(&self, key: String) -> Result<(String, bytes::Bytes), Error> {
+        match self.read_state(&key).await? {
+            Some((bytes, _)) => Ok((key, bytes)),
+            None => Err(StateError::Missing { key }.into()),
+        }
+    }
+
+    /// The inventory and what it does not cover; `None` if the inventory is not there.
+    async fn read_records(&self, current: &Current) -> Result<Option<(Inventory, Claims)>, Error> {
+        let inventory = async {
+            let Some(generation) = current.inventory else { return Ok(Some(Inventory::default())) };
+            let key = self.area.inventory(generation);
+            let found = self.read_state(&key).await?;
+            Ok::<_, Error>(found.map(|(bytes, _)| Inventory::decode(&key, &bytes)).transpose()?)
+        };
+        let (inventory, claims) = try_join!(inventory, self.read_claims(current.unrecorded.clone()))?;
+        Ok(inventory.map(|inventory| (inventory, claims)))
+    }
+
+    /// What these releases may have put into the bucket.
+    async fn read_claims(&self, releases: Vec<ReleaseId>) -> Result<Claims, Error> {
+        let manifests: Vec<Option<Manifest>> = stream::iter(releases)
+            .map(|id| async move { self.read_manifest_if_any(&id).await })
+            .buffered(MANIFESTS_AT_ONCE)
+            .try_collect()
+            .await?;
+        let mut claims = Claims::new();
+        for file in manifests.into_iter().flatten().flat_map(|m| m.files) {
+            claims.entry(file.key.clone()).or_default().push(file);
+        }
+        Ok(claims)
+    }
+
+    /// The manifest of a release; `None` for one that was begun and never came to storing it.
+    async fn read_manifest_if_any(&self, id: &ReleaseId) -> Result<Option<Manifest>, Error> {
+        let (entries_key, assets_key) = (self.area.release_entries(id), self.area.release_assets(id));
+        let (entries, assets) = try_join!(self.read_state(&entries_key), self.read_state(&assets_key))?;
+        // The assets' part is written last.
+        match (entries, assets) {
+            (Some(entries), Some(assets)) => {
+                Ok(Some(Manifest::decode((&entries_key, &entries.0), (&assets_key, &assets.0))?))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The manifest of a release that was live.
+    pub(super) async fn read_manifest(&self, id: &ReleaseId) -> Result<Manifest, Error> {
+        let missing = || StateError::Missing { key: self.area.release_assets(id) };
+        Ok(self.read_manifest_if_any(id).await?.ok_or_else(missing)?)
+    }
+
+    /// The entry files of a release that was live.
+    pub(super) async fn read_entries(&self, id: &ReleaseId) -> Result<Manifest, Error> {
+        let (key, bytes) = self.require_state(self.area.release_entries(id)).await?;
+        Ok(Manifest::decode_entries(&key, &bytes)?)
+    }
+
+    /// All objects under the target's prefix, passing over the state area.
+    pub(super) async fn list_target(&self) -> Result<Vec<ListedObject>, Error> {
+        let skip = self.area.in_target.then_some(self.area.root.as_str());
+        let mut objects = list_all(&self.bucket, &self.target.prefix, skip).await?;
+        let length = self.target.prefix.len();
+        for object in &mut objects {
+            object.key.drain(..length);
+        }
+        Ok(objects)
+    }
+}
+
+/// All objects under `prefix` in the byte order of their keys, without those under `skip`.
+pub(super) async fn list_all(
+    bucket: &Resilient,
+    prefix: &str,
+    skip: Option<&str>,
+) -> Result<Vec<ListedObject>, BucketError> {
+    let mut objects: Vec<ListedObject> = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let page = bucket.list(prefix, after.as_deref()).await?;
+        let last = page.objects.last().map(|o| o.key.clone());
+        objects.extend(
+            page.objects
+                .into_iter()
+                .filter(|o| o.key.starts_with(prefix) && skip.is_none_or(|s| !o.key.starts_with(s))),
+        );
+        let Some(last) = last.filter(|_| page.truncated) else { break };
+        after = Some(match skip.filter(|s| last.starts_with(*s)) {
+            Some(skip) => format!("{skip}{LAST_CHARACTER}"),
+            None => last,
+        });
+    }
+    if !objects.is_sorted_by(|a, b| a.key < b.key) {
+        objects.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        objects.dedup_by(|a, b| a.key == b.key);
+    }
+    Ok(objects)
+}

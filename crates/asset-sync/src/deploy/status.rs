@@ -1,0 +1,128 @@
+//! What is live, what was, and who is writing.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Deployer;
+use crate::error::Error;
+use crate::state::{Current, Lease, Phase, ReleaseRecord};
+
+/// One release in the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReleaseStatus {
+    /// Its id.
+    pub release: String,
+    /// Its version.
+    pub version: String,
+    /// Its build number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<u64>,
+    /// Whether it is live.
+    pub live: bool,
+    /// Whether a rollback took it down.
+    pub rolled_back: bool,
+    /// Number of its files.
+    pub files: u64,
+    /// Number of their bytes.
+    pub bytes: u64,
+    /// When it last went live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activated_at: Option<Timestamp>,
+    /// When it last ceased to be live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub superseded_at: Option<Timestamp>,
+}
+
+/// Who may write now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeaseStatus {
+    /// Who holds it.
+    pub owner: String,
+    /// When it was taken, by the holder's clock.
+    pub acquired_at: Timestamp,
+    /// How long it is good after its last renewal, in seconds.
+    pub seconds: i64,
+}
+
+/// A target as its state tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The bucket.
+    pub bucket: String,
+    /// The prefix.
+    pub prefix: String,
+    /// Releases whose files are kept, the newest first.
+    pub releases: Vec<ReleaseStatus>,
+    /// Grows with every change of the state; 0 for a target nothing was deployed to.
+    pub generation: u64,
+    /// A run that began and did not finish: what it is about and how far it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<String>,
+    /// Distributions to which an invalidation is owed.
+    pub owed_invalidations: Vec<String>,
+    /// The lease, if somebody holds it (or held it and died).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseStatus>,
+}
+
+impl From<&Lease> for LeaseStatus {
+    fn from(lease: &Lease) -> Self {
+        Self { owner: lease.owner.clone(), acquired_at: lease.acquired_at, seconds: lease.duration.as_secs() }
+    }
+}
+
+impl Deployer {
+    /// What is live and what was. Two reads at most, and no writes.
+    ///
+    /// # Errors
+    /// [`Error`] if the state cannot be read.
+    pub async fn status(&self) -> Result<Status, Error> {
+        let (current, _) = self.read_current().await?;
+        Ok(Status {
+            bucket: self.target.bucket.clone(),
+            prefix: self.target.prefix.clone(),
+            releases: current.releases.iter().rev().map(|r| release_status(r, &current)).collect(),
+            generation: current.generation,
+            unfinished: current.pending.as_ref().map(|pending| {
+                let release = pending.release.as_ref().map(|id| format!(" of {id}")).unwrap_or_default();
+                let operation = format!("{:?}", pending.operation).to_lowercase();
+                match pending.phase {
+                    Phase::Staging => format!("{operation}{release}: uploading, nothing visible changed"),
+                    Phase::Switching => format!("{operation}{release}: entry files are being replaced"),
+                    Phase::Switched => format!("{operation}{release}: live, invalidation or deletes remain"),
+                }
+            }),
+            owed_invalidations: current.debts.iter().map(|d| d.distribution.clone()).collect(),
+            lease: current.lease.as_ref().map(LeaseStatus::from),
+        })
+    }
+
+    /// Takes the lease away from whoever holds it; gives whose it was. That run, should it still
+    /// live, notices at its next write to the state and stops.
+    ///
+    /// # Errors
+    /// [`Error`] if the state cannot be read or written.
+    pub async fn break_lease(&self) -> Result<Option<LeaseStatus>, Error> {
+        loop {
+            let (mut current, etag) = self.read_current().await?;
+            let Some(lease) = current.lease.take() else { return Ok(None) };
+            if self.write_unleased(&current, etag.as_ref()).await? {
+                return Ok(Some(LeaseStatus::from(&lease)));
+            }
+        }
+    }
+}
+
+fn release_status(record: &ReleaseRecord, current: &Current) -> ReleaseStatus {
+    ReleaseStatus {
+        release: record.id.to_string(),
+        version: record.version.clone(),
+        build: record.build,
+        live: current.live.as_ref() == Some(&record.id),
+        rolled_back: record.rolled_back,
+        files: record.files,
+        bytes: record.bytes,
+        activated_at: record.activated_at,
+        superseded_at: record.superseded_at,
+    }
+}

@@ -1,0 +1,290 @@
+//! Bringing bytes into a bucket: small files in one request, large ones in parts.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::Deployer;
+use super::session::Session;
+use crate::bucket::{Bucket, Condition, ETag, MAX_PARTS, MIN_PART_SIZE, ObjectSpec, Resilient, UploadedPart};
+use crate::digest::{Hasher, Sha256};
+use crate::error::Error;
+use crate::progress::Event;
+use crate::site::SiteFile;
+use crate::state::RecordedUpload;
+
+/// The budget is counted in these: a semaphore holds at most 2^32 permits.
+const UNIT: u64 = 1024;
+
+/// Where an object goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Under the target's prefix.
+    Target,
+    /// In the state area.
+    State,
+}
+
+/// Uploads files of one run under one budget of memory.
+#[derive(Debug)]
+pub(super) struct Uploader<'a> {
+    deployer: &'a Deployer,
+    session: &'a Session,
+    budget: Arc<Semaphore>,
+    units: u32,
+}
+
+fn units(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT).max(1)).unwrap_or(u32::MAX)
+}
+
+impl<'a> Uploader<'a> {
+    pub(super) fn new(deployer: &'a Deployer, session: &'a Session) -> Self {
+        let units = units(deployer.options.buffer).min(Semaphore::MAX_PERMITS.try_into().unwrap_or(u32::MAX));
+        let budget = Arc::new(Semaphore::new(units as usize));
+        Self { deployer, session, budget, units }
+    }
+
+    /// Room for `bytes` in memory; for more than there is in all, all of it.
+    async fn reserve(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Error> {
+        Arc::clone(&self.budget)
+            .acquire_many_owned(units(bytes).min(self.units))
+            .await
+            .map_err(|_| Error::Internal("the memory budget was closed".to_owned()))
+    }
+
+    fn bucket(&self, place: Place) -> &'a Resilient {
+        match place {
+            Place::Target => &self.deployer.bucket,
+            Place::State => &self.deployer.state,
+        }
+    }
+
+    /// Whether a file of `size` bytes goes in one request.
+    pub(super) fn is_small(&self, size: u64) -> bool {
+        size <= self.deployer.options.part_size.max(MIN_PART_SIZE) * 2
+    }
+
+    /// Uploads a file as the object that `spec` describes, if `condition` holds.
+    ///
+    /// # Errors
+    /// [`Error::SourceChanged`] if the file is not what was scanned; nothing is written then.
+    pub(super) async fn send(
+        &self,
+        file: &SiteFile,
+        place: Place,
+        spec: ObjectSpec<'_>,
+        condition: &Condition,
+    ) -> Result<ETag, Error> {
+        if self.is_small(file.size) {
+            let (body, _room) = self.read_small(file).await?;
+            let etag = self.bucket(place).put(spec, body, condition).await?;
+            self.sent(file.size);
+            Ok(etag)
+        } else {
+            self.send_large(file, place, spec, condition).await
+        }
+    }
+
+    fn sent(&self, bytes: u64) {
+        self.deployer.options.progress.event(&Event::Sent { bytes });
+    }
+
+    /// A small file's served bytes, checked against what was scanned.
+    pub(super) async fn read_small(&self, file: &SiteFile) -> Result<(Bytes, OwnedSemaphorePermit), Error> {
+        let room = self.reserve(file.size).await?;
+        let (path, encoding, size) = (file.path.clone(), file.encoding, file.size);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+            // One byte more than expected: a file that grew is noticed without reading all of it.
+            let mut source = encoding.open(&path)?.take(size + 1);
+            source.read_to_end(&mut bytes)?;
+            let sha256 = Sha256::of(&bytes);
+            Ok::<_, std::io::Error>((Bytes::from(bytes), sha256))
+        });
+        let (bytes, sha256) = blocking(read, &file.path).await?;
+        if sha256 != file.sha256 {
+            return Err(Error::SourceChanged { path: file.path.clone() });
+        }
+        Ok((bytes, room))
+    }
+
+    async fn send_large(
+        &self,
+        file: &SiteFile,
+        place: Place,
+        spec: ObjectSpec<'_>,
+        condition: &Condition,
+    ) -> Result<ETag, Error> {
+        let bucket = self.bucket(place);
+        // S3 limits: 10,000 parts, so a very large file has larger ones.
+        let part_size = self.deployer.options.part_size.max(MIN_PART_SIZE).max(file.size.div_ceil(MAX_PARTS));
+        let upload = self.open(place, spec).await?;
+        let id = upload.id.clone();
+        let outcome = async {
+            self.journal_uploads().await?;
+            let parts = self.send_parts(file, bucket, spec.key, &id, part_size).await?;
+            if place == Place::Target {
+                self.session.check()?;
+            }
+            Ok(bucket.complete_multipart(spec.key, &id, &parts, condition).await?)
+        }
+        .await;
+        if outcome.is_err() {
+            // The first error is the one to tell; what cannot be aborted stays on record.
+            if bucket.abort_multipart(spec.key, &id).await.is_ok() {
+                self.session.uploads().remove(&upload);
+            }
+            return outcome;
+        }
+        self.session.uploads().remove(&upload);
+        outcome
+    }
+
+    /// Begins a multipart upload. In a task of its own: if this run is told to stop meanwhile, the
+    /// upload's id is known all the same, and it can be aborted.
+    async fn open(&self, place: Place, spec: ObjectSpec<'_>) -> Result<RecordedUpload, Error> {
+        let bucket = match place {
+            Place::Target => Arc::clone(&self.deployer.bucket),
+            Place::State => Arc::clone(&self.deployer.state),
+        };
+        let (key, headers, sha256) = (spec.key.to_owned(), spec.headers.clone(), spec.sha256);
+        let uploads = Arc::clone(self.session.uploads());
+        let create = async move {
+            let id = bucket.create_multipart(ObjectSpec { key: &key, headers: &headers, sha256 }).await?;
+            let upload = RecordedUpload { in_state: place == Place::State, key, id };
+            uploads.add(upload.clone());
+            Ok::<_, Error>(upload)
+        };
+        let created = self.session.uploads().tasks.spawn(create).await;
+        created.map_err(|e| Error::Internal(format!("starting an upload failed: {e}")))?
+    }
+
+    /// Brings the journal's list of unfinished uploads up to date.
+    async fn journal_uploads(&self) -> Result<(), Error> {
+        let open = self.session.uploads().list();
+        self.session
+            .update(|current| {
+                if let Some(pending) = &mut current.pending {
+                    pending.uploads.clone_from(&open);
+                }
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Reads the file once, front to back, and sends its parts side by side as memory allows.
+    async fn send_parts(
+        &self,
+        file: &SiteFile,
+        bucket: &Resilient,
+        key: &str,
+        id: &str,
+        part_size: u64,
+    ) -> Result<Vec<UploadedPart>, Error> {
+        let (sender, mut receiver) = mpsc::channel::<PartRead>(1);
+        let (request, requests) = mpsc::channel::<OwnedSemaphorePermit>(1);
+        let reader = tokio::task::spawn_blocking({
+            let (path, encoding, size) = (file.path.clone(), file.encoding, file.size);
+            move || read_parts(&path, &mut *encoding.open(&path)?, size, part_size, requests, &sender)
+        });
+        let sending = async {
+            let mut in_flight = FuturesUnordered::new();
+            let mut parts = Vec::new();
+            let mut request = Some(request);
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(done) = in_flight.next(), if !in_flight.is_empty() => {
+                        let part: UploadedPart = done?;
+                        parts.push(part);
+                    }
+                    room = self.reserve(part_size), if request.is_some() => {
+                        // The reader has ended once it takes no more room.
+                        if let Some(open) = &request && open.send(room?).await.is_err() {
+                            request = None;
+                        } else if let Some(part) = receiver.recv().await {
+                            in_flight.push(self.send_part(bucket, key, id, part));
+                        } else {
+                            request = None;
+                        }
+                    }
+                    else => break,
+                }
+            }
+            Ok::<_, Error>(parts)
+        };
+        let parts = sending.await;
+        drop(receiver);
+        let sha256 = blocking(reader, &file.path).await;
+        let mut parts = parts?;
+        // A file that shrank, grew or changed shows before the object is made out of its parts.
+        if sha256? != Some(file.sha256) {
+            return Err(Error::SourceChanged { path: file.path.clone() });
+        }
+        parts.sort_unstable_by_key(|p| p.number);
+        Ok(parts)
+    }
+
+    async fn send_part(&self, bucket: &Resilient, key: &str, id: &str, part: PartRead) -> Result<UploadedPart, Error> {
+        let length = part.body.len() as u64;
+        let uploaded = bucket.upload_part(key, id, part.number, part.body, part.sha256).await?;
+        drop(part.room);
+        self.sent(length);
+        Ok(uploaded)
+    }
+}
+
+/// A part in memory, with the room it takes.
+#[derive(Debug)]
+struct PartRead {
+    number: i32,
+    body: Bytes,
+    sha256: Sha256,
+    room: OwnedSemaphorePermit,
+}
+
+/// Reads parts as room for them comes in; the hash of the whole, or `None` if its length is not
+/// the expected one or nobody wants the parts any more.
+fn read_parts(
+    _path: &Path,
+    source: &mut dyn Read,
+    size: u64,
+    part_size: u64,
+    mut rooms: mpsc::Receiver<OwnedSemaphorePermit>,
+    parts: &mpsc::Sender<PartRead>,
+) -> std::io::Result<Option<Sha256>> {
+    let mut whole = Hasher::default();
+    let mut left = size;
+    let mut number = 0;
+    while left > 0 {
+        let Some(room) = rooms.blocking_recv() else { return Ok(None) };
+        let length = left.min(part_size);
+        let mut body = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+        Read::take(&mut *source, length).read_to_end(&mut body)?;
+        if body.len() as u64 != length {
+            return Ok(None);
+        }
+        left -= length;
+        number += 1;
+        whole.update(&body);
+        let sha256 = Sha256::of(&body);
+        if parts.blocking_send(PartRead { number, body: body.into(), sha256, room }).is_err() {
+            return Ok(None);
+        }
+    }
+    let grew = source.read(&mut [0])? > 0;
+    Ok((!grew).then(|| whole.finish()))
+}
+
+async fn blocking<T>(task: tokio::task::JoinHandle<std::io::Result<T>>, path: &Path) -> Result<T, Error> {
+    match task.await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(source)) => Err(Error::Read { path: path.to_owned(), source }),
+        Err(panicked) => Err(Error::Internal(format!("reading {} failed: {panicked}", path.display()))),
+    }
+}

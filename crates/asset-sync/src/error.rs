@@ -1,0 +1,219 @@
+//! Why a deployment failed, by meaning.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::bucket::{BucketError, BucketErrorKind};
+use crate::cdn::{CdnError, CdnErrorKind};
+use crate::plan::Shrink;
+use crate::site::ScanError;
+use crate::state::StateError;
+
+/// A deployment that did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The site cannot be deployed as it is on disk.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// A request to a bucket failed.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// A request to the CDN failed.
+    #[error(transparent)]
+    Cdn(#[from] CdnError),
+    /// The target's state cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Going on would put the site at risk.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Another release stands in the way; trying again does not help.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// Another run holds the lease.
+    #[error("the lease of this target is held by {owner}, still after waiting {} s: let that run finish and try again", waited.as_secs())]
+    Busy {
+        /// Who holds it.
+        owner: String,
+        /// How long this run waited.
+        waited: Duration,
+    },
+    /// This run lost its lease; another may have gone on in its place.
+    #[error(
+        "lost the lease of this target: its renewal failed or another run took it over. The journal is kept, and the next run finishes what this one began"
+    )]
+    LeaseLost,
+    /// Others kept writing to the target while this run did.
+    #[error("the bucket kept changing under this run: {what}. Find out who else writes to the target, then run again")]
+    Unsettled {
+        /// What was found changed.
+        what: String,
+    },
+    /// A file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file is not what it was when it was scanned.
+    #[error("{} changed while it was being deployed: build into another directory, or deploy after the build has ended", path.display())]
+    SourceChanged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The CDN did not complete an invalidation in time. It stays on record.
+    #[error("invalidation {id} of distribution {distribution} was not completed within {} s; it stays on record, and the next run waits for it", waited.as_secs())]
+    InvalidationTimeout {
+        /// The distribution.
+        distribution: String,
+        /// The invalidation's id, or `not yet accepted`.
+        id: String,
+        /// How long this run waited.
+        waited: Duration,
+    },
+    /// No such release.
+    #[error("{0}")]
+    NoSuchRelease(String),
+    /// The run was told to stop.
+    #[error("interrupted; the journal is kept, and the next run finishes what this one began")]
+    Interrupted,
+    /// A bug in this program.
+    #[error("internal error: {0}. This is a bug")]
+    Internal(String),
+}
+
+/// Why a run stopped for the site's safety, before anything visible was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Objects that no release recorded stand where files of the site must go.
+    #[error("{} object(s) in the bucket that no release recorded differ from the site's files of the same name: {}. Nothing was written. To archive and replace them, adopt them (`take`); to keep them, change the prefix or remove these files from the site", keys.len(), listing(keys))]
+    Foreign {
+        /// Their keys, relative to the prefix.
+        keys: Vec<String>,
+    },
+    /// The site has far fewer files than the live release.
+    #[error("the site has {} files and the live release {}: more are gone than allowed. Nothing was written. If that is meant, raise the largest allowed shrinkage for this run", .0.site, .0.live)]
+    Shrunk(Shrink),
+    /// The store does not check conditions on writes.
+    #[error(
+        "the store of bucket {bucket} ignores conditional writes (If-Match), so nothing can keep two deployments apart. Use a store that honours them, or state explicitly that this target never has two deployments at once"
+    )]
+    NoConditionalWrites {
+        /// The bucket.
+        bucket: String,
+    },
+    /// A file that must be switched by a copy is larger than S3 copies.
+    #[error(
+        "{key} is larger than 5 GiB and has no content hash in its name: S3 cannot switch such an object in one request. Give it a fingerprinted name"
+    )]
+    TooLargeToSwitch {
+        /// Its key.
+        key: String,
+    },
+    /// A deployment or rollback is half done.
+    #[error("a deployment or rollback of this target is not finished: run it again, or roll back, before pruning")]
+    Unfinished,
+    /// A release to go back to lacks files.
+    #[error("release {release} cannot be restored: {key} is missing from the bucket")]
+    Incomplete {
+        /// The release.
+        release: String,
+        /// The first missing object.
+        key: String,
+    },
+}
+
+/// Why a release may not take another's place.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Conflict {
+    /// The live release is newer.
+    #[error(
+        "{new} is older than the live release {live} (by {by}): not deployed. To deploy it all the same, allow older releases or use rollback"
+    )]
+    Older {
+        /// What was to be deployed.
+        new: String,
+        /// What is live.
+        live: String,
+        /// By which number.
+        by: &'static str,
+    },
+    /// A rollback took it down, and this is the same release again.
+    #[error(
+        "{new} was rolled back on this target: a mere retry does not make it live again. Deploy a new build, or allow older releases"
+    )]
+    RolledBack {
+        /// What was to be deployed.
+        new: String,
+    },
+}
+
+fn listing(keys: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let text = keys.iter().take(SHOWN).map(|k| format!("{k:?}")).collect::<Vec<_>>().join(", ");
+    match keys.len().checked_sub(SHOWN) {
+        None | Some(0) => text,
+        Some(more) => format!("{text} and {more} more"),
+    }
+}
+
+/// What a caller can do about an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// A bug in this program.
+    Bug,
+    /// The input or the configuration is wrong.
+    Usage,
+    /// The credentials or the permissions do not suffice.
+    NotPermitted,
+    /// Another release is in the way; no retry cures that.
+    Conflict,
+    /// It may work later.
+    Transient,
+    /// Stopped for safety before anything visible changed.
+    Refused,
+    /// Told to stop.
+    Interrupted,
+}
+
+impl Error {
+    /// Its class.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Scan(_) | Self::Read { .. } | Self::State(_) | Self::NoSuchRelease(_) => ErrorClass::Usage,
+            Self::Bucket(error) => match error.kind {
+                BucketErrorKind::NoSuchBucket | BucketErrorKind::WrongRegion | BucketErrorKind::Invalid => {
+                    ErrorClass::Usage
+                }
+                BucketErrorKind::Denied | BucketErrorKind::Credentials => ErrorClass::NotPermitted,
+                BucketErrorKind::NotFound
+                | BucketErrorKind::PreconditionFailed
+                | BucketErrorKind::ContentMismatch
+                | BucketErrorKind::Throttled
+                | BucketErrorKind::Transient => ErrorClass::Transient,
+            },
+            Self::Cdn(error) => match error.kind {
+                CdnErrorKind::NoSuchDistribution | CdnErrorKind::Invalid => ErrorClass::Usage,
+                CdnErrorKind::Denied | CdnErrorKind::Credentials => ErrorClass::NotPermitted,
+                CdnErrorKind::ReferenceReused
+                | CdnErrorKind::TooManyInProgress
+                | CdnErrorKind::Throttled
+                | CdnErrorKind::Transient => ErrorClass::Transient,
+            },
+            Self::Refused(_) => ErrorClass::Refused,
+            Self::Conflict(_) => ErrorClass::Conflict,
+            Self::Busy { .. }
+            | Self::LeaseLost
+            | Self::Unsettled { .. }
+            | Self::SourceChanged { .. }
+            | Self::InvalidationTimeout { .. } => ErrorClass::Transient,
+            Self::Interrupted => ErrorClass::Interrupted,
+            Self::Internal(_) => ErrorClass::Bug,
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Which paths an invalidation must name so that it covers every changed file.
+
+use std::collections::BTreeSet;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use crate::site::Key;
+
+/// CloudFront limits: paths in progress at once per distribution.
+pub const MAX_PATHS: usize = 3_000;
+/// CloudFront limits: wildcard paths in progress at once per distribution.
+pub const MAX_WILDCARDS: usize = 15;
+
+/// From this many exact paths on, wildcards are the better choice: a month's first 1,000 paths
+/// are free, and a wildcard counts as one.
+const MANY_PATHS: usize = 1_000;
+
+/// CloudFront: characters that are not URL-safe in the sense of RFC 1738 are percent-encoded in a
+/// path, and no others. `*` is safe there but would be a wildcard, so it is encoded as well; `?`
+/// would begin a query string.
+const UNSAFE: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'#')
+    .add(b'%')
+    .add(b'{')
+    .add(b'}')
+    .add(b'|')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'~')
+    .add(b'[')
+    .add(b']')
+    .add(b'`')
+    .add(b'?')
+    .add(b'*');
+
+/// How a changed file becomes paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InvalidationMode {
+    /// The path as it is, without query strings.
+    #[default]
+    Exact,
+    /// The path with every query string it may have been asked with.
+    Variants,
+    /// Everything under the URL prefix. For set-ups where a file answers under other paths than
+    /// its own, such as an SPA fallback that edges cache.
+    All,
+}
+
+/// The URL path under which a target's keys are served; starts and ends with `/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlPrefix(String);
+
+impl UrlPrefix {
+    /// Takes a path, adding the `/` at either end where it lacks.
+    pub fn new(path: &str) -> Self {
+        let inner = path.trim_matches('/');
+        Self(if inner.is_empty() { "/".to_owned() } else { format!("/{inner}/") })
+    }
+
+    fn encoded(&self) -> String {
+        utf8_percent_encode(&self.0, UNSAFE).to_string()
+    }
+
+    /// The wildcard path that covers all of it.
+    pub fn everything(&self) -> String {
+        format!("{}*", self.encoded())
+    }
+
+    /// The URL path of `key`, percent-encoded.
+    pub fn path_of(&self, key: &Key) -> String {
+        format!("{}{}", self.encoded(), utf8_percent_encode(key.as_str(), UNSAFE))
+    }
+}
+
+/// A short list of paths that covers every key of `changed`, the directory of each `index.html`
+/// included. Empty only if `changed` is. Never more than [`MAX_PATHS`] paths, nor more than
+/// [`MAX_WILDCARDS`] with a wildcard.
+pub fn covering_paths<'a>(
+    changed: impl IntoIterator<Item = &'a Key>,
+    prefix: &UrlPrefix,
+    mode: InvalidationMode,
+) -> Vec<String> {
+    let mut exact = BTreeSet::new();
+    for key in changed {
+        let path = prefix.path_of(key);
+        if let Some(directory) = path.strip_suffix("index.html").filter(|d| d.ends_with('/')) {
+            exact.insert(directory.to_owned());
+        }
+        exact.insert(path);
+    }
+    if exact.is_empty() {
+        return Vec::new();
+    }
+    let everything = || vec![prefix.everything()];
+    match mode {
+        InvalidationMode::All => everything(),
+        InvalidationMode::Exact if exact.len() <= MANY_PATHS => exact.into_iter().collect(),
+        InvalidationMode::Exact => by_directory(&exact, prefix, false).unwrap_or_else(everything),
+        InvalidationMode::Variants => {
+            let wildcards: Vec<String> = exact.iter().flat_map(|p| with_query(p)).collect();
+            if wildcards.iter().filter(|p| p.ends_with('*')).count() <= MAX_WILDCARDS {
+                return wildcards;
+            }
+            by_directory(&exact, prefix, true).unwrap_or_else(everything)
+        }
+    }
+}
+
+/// `path*` covers a file with any query string; for a directory that would be all it holds, so
+/// there the query is spelt out.
+fn with_query(path: &str) -> Vec<String> {
+    if path.ends_with('/') { vec![path.to_owned(), format!("{path}?*")] } else { vec![format!("{path}*")] }
+}
+
+/// One wildcard for each top directory with changes, and the top's own files one by one; `None`
+/// if that is too many as well.
+fn by_directory(exact: &BTreeSet<String>, prefix: &UrlPrefix, queries: bool) -> Option<Vec<String>> {
+    let root = prefix.encoded();
+    let mut directories = BTreeSet::new();
+    let mut paths = Vec::new();
+    for path in exact {
+        let inner = path.strip_prefix(root.as_str()).unwrap_or(path);
+        match inner.split_once('/') {
+            Some((directory, _)) => {
+                directories.insert(directory);
+            }
+            None if queries => paths.extend(with_query(path)),
+            None => paths.push(path.clone()),
+        }
+    }
+    paths.extend(directories.iter().map(|d| format!("{root}{d}/*")));
+    let wildcards = paths.iter().filter(|p| p.ends_with('*')).count();
+    (wildcards <= MAX_WILDCARDS && paths.len() <= MANY_PATHS).then_some(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn keys(texts: &[&str]) -> Vec<Key> {
+        texts.iter().map(|t| Key::new(t).unwrap()).collect()
+    }
+
+    fn paths(texts: &[&str], prefix: &str, mode: InvalidationMode) -> Vec<String> {
+        covering_paths(&keys(texts), &UrlPrefix::new(prefix), mode)
+    }
+
+    /// As CloudFront matches: exactly, or by everything before a final `*`.
+    fn covers(paths: &[String], url: &str) -> bool {
+        paths.iter().any(|p| p.strip_suffix('*').map_or(p == url, |start| url.starts_with(start)))
+    }
+
+    #[test]
+    fn nothing_changed_needs_no_path() {
+        assert!(paths(&[], "/", InvalidationMode::All).is_empty());
+    }
+
+    #[test]
+    fn an_index_is_also_its_directory() {
+        let got = paths(&["index.html", "docs/index.html", "sw.js", "my-index.html"], "/", InvalidationMode::Exact);
+        assert_eq!(got, ["/", "/docs/", "/docs/index.html", "/index.html", "/my-index.html", "/sw.js"]);
+    }
+
+    #[test]
+    fn an_origin_path_is_not_part_of_the_url() {
+        assert_eq!(paths(&["index.html"], "/", InvalidationMode::Exact), ["/", "/index.html"]);
+        assert_eq!(paths(&["index.html"], "app", InvalidationMode::Exact), ["/app/", "/app/index.html"]);
+    }
+
+    #[test]
+    fn unsafe_characters_are_encoded_and_safe_ones_are_not() {
+        let got = paths(&["a b/ü~*?%+('$.js"], "/", InvalidationMode::Exact);
+        assert_eq!(got, ["/a%20b/%C3%BC%7E%2A%3F%25+('$.js"]);
+    }
+
+    #[test]
+    fn query_strings_are_covered_without_the_whole_site() {
+        let got = paths(&["index.html"], "/", InvalidationMode::Variants);
+        assert_eq!(got, ["/", "/?*", "/index.html*"]);
+    }
+
+    #[test]
+    fn many_files_become_wildcards_by_directory() {
+        let many: Vec<String> = (0..2000).map(|n| format!("docs/{n}.html")).collect();
+        let mut all: Vec<&str> = many.iter().map(String::as_str).collect();
+        all.push("index.html");
+        let got = paths(&all, "/", InvalidationMode::Exact);
+        assert_eq!(got, ["/", "/index.html", "/docs/*"]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_changed_key_is_covered_within_the_limits(
+            names in proptest::collection::btree_set("([a-d]{1,3}/){0,2}([a-z~ü]{1,4}|index)\\.html", 0..60),
+            prefix in "(/?[a-z]{0,3}/?)",
+            mode in prop_oneof![Just(InvalidationMode::Exact), Just(InvalidationMode::Variants), Just(InvalidationMode::All)],
+        ) {
+            let keys: Vec<Key> = names.iter().map(|n| Key::new(n).unwrap()).collect();
+            let prefix = UrlPrefix::new(&prefix);
+            let got = covering_paths(&keys, &prefix, mode);
+            prop_assert!(got.iter().filter(|p| p.ends_with('*')).count() <= MAX_WILDCARDS);
+            prop_assert!(got.len() <= MAX_PATHS);
+            for path in &got {
+                prop_assert!(path.starts_with('/') && !path.trim_end_matches('*').contains('*'));
+            }
+            for key in &keys {
+                let url = prefix.path_of(key);
+                prop_assert!(covers(&got, &url));
+                if let Some(directory) = url.strip_suffix("index.html").filter(|d| d.ends_with('/')) {
+                    prop_assert!(covers(&got, directory));
+                }
+                if mode != InvalidationMode::Exact {
+                    let query = format!("{url}?a=1");
+                    prop_assert!(covers(&got, &query));
+                }
+            }
+        }
+    }
+}

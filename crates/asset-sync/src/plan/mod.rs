@@ -1,0 +1,11 @@
+//! Decisions, without I/O: what to write, in which order, what to invalidate, what to delete.
+
+mod diff;
+mod invalidation;
+mod order;
+mod shrink;
+
+pub use diff::{Adopt, Claims, Diff, DiffInput, Inspection, Obsolete, Obstacle, Reason, ToInspect, Write, demote};
+pub use invalidation::{InvalidationMode, MAX_PATHS, MAX_WILDCARDS, UrlPrefix, covering_paths};
+pub use order::{OrderedRelease, Ordering, compare};
+pub use shrink::{MaxShrink, Shrink};

@@ -1,0 +1,225 @@
+//! What can be wrong with a site directory.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::KeyError;
+
+/// How many problems a message shows.
+const SHOWN: usize = 50;
+
+/// Why a directory could not be scanned.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// There is nothing at the path.
+    #[error("{path:?}: no such directory: build the site first, or name the folder the build writes")]
+    Missing {
+        /// The path that was asked for.
+        path: PathBuf,
+    },
+    /// The path is a file, not a directory.
+    #[error("{path:?}: is not a directory: name the folder that holds the built site")]
+    NotDirectory {
+        /// The path that was asked for.
+        path: PathBuf,
+    },
+    /// The directory itself cannot be opened.
+    #[error("{path:?}: cannot be read: {source}")]
+    Unreadable {
+        /// The path that was asked for.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It holds no file to publish.
+    #[error(
+        "{path:?}: has no files to publish ({skipped} left out as hidden or by rules): \
+         did the build run?"
+    )]
+    Empty {
+        /// The path that was asked for.
+        path: PathBuf,
+        /// Number of files and directories that were left out.
+        skipped: usize,
+    },
+    /// Files of the site cannot be published; all of them, by path. The message shows 50.
+    #[error("{}", Report(.0))]
+    Problems(Vec<ScanProblem>),
+}
+
+/// One reason why a site cannot be published. Paths are within the site.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanProblem {
+    /// The path cannot be an object key.
+    #[error("{error}")]
+    Key {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        error: KeyError,
+    },
+    /// The name is not UTF-8, which object keys must be.
+    #[error("{path:?}: the name is not UTF-8: rename it")]
+    NotUtf8 {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Two names that look the same and are stored apart: equal after Unicode normalisation (NFC).
+    #[error(
+        "{path:?}: the same name as {other:?} in another Unicode form, so links would find only \
+         one of them: rename or remove one"
+    )]
+    NameClash {
+        /// The later of the two in the order of bytes.
+        path: PathBuf,
+        /// The earlier.
+        other: PathBuf,
+    },
+    /// The key lies in the area where this program keeps its state.
+    #[error(
+        "{path:?}: lies in the state area {state_prefix:?}, which is not for files of the site: \
+         move it, or choose another state prefix"
+    )]
+    InStateArea {
+        /// The path.
+        path: PathBuf,
+        /// The area's key prefix in the bucket.
+        state_prefix: String,
+    },
+    /// A symbolic link to somewhere outside the site.
+    #[error("{path:?}: links to {target:?}, outside the site: copy the file into the site")]
+    LinkLeavesSite {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// A symbolic link to nothing.
+    #[error("{path:?}: links to {target:?}, which does not exist: remove the link or mend it")]
+    DanglingLink {
+        /// The link.
+        path: PathBuf,
+        /// What it says.
+        target: PathBuf,
+    },
+    /// A symbolic link to a directory it lies in: its files would have endlessly many keys.
+    #[error("{path:?}: links to the directory {target:?} it lies in: remove the link")]
+    LinkLoop {
+        /// The link.
+        path: PathBuf,
+        /// The directory.
+        target: PathBuf,
+    },
+    /// A pipe, a socket or a device.
+    #[error("{path:?}: is a pipe, a socket or a device, not a file: remove it")]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Something that is private by its name or content, which no site should serve.
+    #[error(
+        "{path:?}: is {what} and does not belong on a site: remove it, or leave it out by a rule with `include = false`"
+    )]
+    Private {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A file or directory could not be read.
+    #[error("{path:?}: cannot be read: {source}")]
+    Unreadable {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file changed while it was read.
+    #[error("{path:?}: changed while it was read: run again once the build has finished")]
+    Changed {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A rule makes a file immutable that may change.
+    #[error(
+        "{path:?}: {rule} makes it `immutable`, but {}",
+        if *.html {
+            "it is an HTML page, which browsers must be able to renew: except pages from the rule"
+        } else {
+            "its name shows no hash of its content: remove `immutable`, or add \
+             `fingerprinted = true` if its name changes whenever its content does"
+        }
+    )]
+    Immutable {
+        /// The path.
+        path: PathBuf,
+        /// The rule that says so, by number, line and globs.
+        rule: String,
+        /// Whether it is an HTML page, which is never immutable.
+        html: bool,
+    },
+}
+
+impl ScanProblem {
+    /// The path within the site.
+    pub fn path(&self) -> &std::path::Path {
+        match self {
+            Self::Key { path, .. }
+            | Self::NotUtf8 { path }
+            | Self::NameClash { path, .. }
+            | Self::InStateArea { path, .. }
+            | Self::LinkLeavesSite { path, .. }
+            | Self::DanglingLink { path, .. }
+            | Self::LinkLoop { path, .. }
+            | Self::NotAFile { path }
+            | Self::Private { path, .. }
+            | Self::Unreadable { path, .. }
+            | Self::Changed { path }
+            | Self::Immutable { path, .. } => path,
+        }
+    }
+}
+
+/// One line per problem.
+struct Report<'a>(&'a [ScanProblem]);
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().take(SHOWN).enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{problem}")?;
+        }
+        match self.0.len().checked_sub(SHOWN) {
+            None | Some(0) => Ok(()),
+            Some(more) => write!(f, "\nand {more} more"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some(n: usize) -> ScanError {
+        let problem = |i| ScanProblem::NotUtf8 { path: format!("{i}").into() };
+        ScanError::Problems((0..n).map(problem).collect())
+    }
+
+    #[test]
+    fn a_long_report_is_cut_and_says_so() {
+        assert_eq!(some(50).to_string().lines().count(), 50);
+        let text = some(53).to_string();
+        assert_eq!(text.lines().count(), 51);
+        assert!(text.ends_with("\nand 3 more"), "{text}");
+    }
+
+    #[test]
+    fn paths_cannot_write_to_the_terminal() {
+        let problem = ScanProblem::NotAFile { path: "a\u{1b}[2J\nb".into() };
+        let text = problem.to_string();
+        assert!(!text.contains(['\u{1b}', '\n']), "{text}");
+    }
+}

@@ -1,0 +1,289 @@
+//! The one object that changes: live release, lease and journal of a target.
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::lines::check_format;
+use super::{FORMAT, ReleaseId, StateError};
+use crate::digest::Sha256;
+
+/// What a target's state says now. Replaced only by conditional writes, each with a new
+/// [`generation`](Self::generation) and [`nonce`](Self::nonce), so that no two of its versions
+/// have the same bytes and a stale writer always loses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Current {
+    /// State format, see [`FORMAT`].
+    pub format: u32,
+    /// Grows by one with every write of this object.
+    pub generation: u64,
+    /// Random, new with every write.
+    pub nonce: String,
+    /// Highest number ever given to a release of this target.
+    pub sequence: u64,
+    /// The release that is live.
+    pub live: Option<ReleaseId>,
+    /// Releases whose files are kept, in the order of their numbers.
+    pub releases: Vec<ReleaseRecord>,
+    /// Generation of the inventory in force.
+    pub inventory: Option<u64>,
+    /// Releases whose files may be in the bucket without being in that inventory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unrecorded: Vec<ReleaseId>,
+    /// Invalidations that are still to be made or waited for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub debts: Vec<InvalidationDebt>,
+    /// What a run has begun and not finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
+    /// Who may write now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
+}
+
+/// One release in the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseRecord {
+    /// Its id.
+    pub id: ReleaseId,
+    /// The version it was deployed as.
+    pub version: String,
+    /// The build number, where one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<u64>,
+    /// Hash of all its content, see [`Manifest::tree`](super::Manifest::tree).
+    pub tree: Sha256,
+    /// Number of its files.
+    pub files: u64,
+    /// Number of their bytes.
+    pub bytes: u64,
+    /// When it was first begun.
+    pub created_at: Timestamp,
+    /// When it last went live; `None` if it never did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activated_at: Option<Timestamp>,
+    /// When it last ceased to be live, or was given up before it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded_at: Option<Timestamp>,
+    /// It was live and a rollback took its place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rolled_back: bool,
+    /// It is what stood in the bucket before the first deployment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
+}
+
+/// What a run is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    /// A site is made live.
+    Deploy,
+    /// An earlier release is made live again.
+    Rollback,
+    /// Files that no kept release needs are deleted.
+    Prune,
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// New files are uploaded where nothing refers to them.
+    Staging,
+    /// The invalidation is owed, and entry files are being replaced.
+    Switching,
+    /// The new release is live; invalidation and deletes remain.
+    Switched,
+}
+
+/// A run that has begun to write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// What it is about.
+    pub operation: Operation,
+    /// The release it makes live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseId>,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Multipart uploads it has begun and not finished.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uploads: Vec<RecordedUpload>,
+}
+
+/// A multipart upload on record, to be aborted if its run dies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedUpload {
+    /// Whether it is in the state bucket rather than the target's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_state: bool,
+    /// Full key.
+    pub key: String,
+    /// Upload id.
+    pub id: String,
+}
+
+/// An invalidation that is owed: recorded before the first file it is for is replaced, struck out
+/// when it has completed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvalidationDebt {
+    /// The distribution.
+    pub distribution: String,
+    /// Makes a repeated request the same invalidation.
+    pub caller_reference: String,
+    /// Paths, as CloudFront takes them.
+    pub paths: Vec<String>,
+}
+
+/// The right to write, for a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Who holds it, for people.
+    pub owner: String,
+    /// Tells one holding from another.
+    pub nonce: String,
+    /// When it was taken, by the holder's clock. For people; nothing is decided by it.
+    pub acquired_at: Timestamp,
+    /// How long it is good after the last write of [`Current`].
+    #[serde(with = "seconds")]
+    pub duration: SignedDuration,
+    /// How long a request of the holder may still be under way after that.
+    #[serde(with = "seconds")]
+    pub request_timeout: SignedDuration,
+}
+
+/// Whole seconds, rounded up: a lease is never read as shorter than it is.
+mod seconds {
+    use jiff::SignedDuration;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &SignedDuration, serializer: S) -> Result<S::Ok, S::Error> {
+        let up = i64::from(value.subsec_nanos() > 0);
+        value.as_secs().saturating_add(up).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SignedDuration, D::Error> {
+        i64::deserialize(deserializer).map(SignedDuration::from_secs)
+    }
+}
+
+impl Default for Current {
+    /// The state of a target nothing was ever deployed to.
+    fn default() -> Self {
+        Self {
+            format: FORMAT,
+            generation: 0,
+            nonce: String::new(),
+            sequence: 0,
+            live: None,
+            releases: Vec::new(),
+            inventory: None,
+            unrecorded: Vec::new(),
+            debts: Vec::new(),
+            pending: None,
+            lease: None,
+        }
+    }
+}
+
+impl Current {
+    /// Reads what [`Current::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`StateError`] naming `key`.
+    pub fn decode(key: &str, bytes: &[u8]) -> Result<Self, StateError> {
+        check_format(key, bytes)?;
+        serde_json::from_slice(bytes).map_err(|e| StateError::Malformed { key: key.to_owned(), reason: e.to_string() })
+    }
+
+    /// The object it is stored as.
+    pub fn encode(&self) -> Bytes {
+        // Plain structs and strings always serialise.
+        serde_json::to_vec_pretty(self).unwrap_or_default().into()
+    }
+
+    /// The record of a release.
+    pub fn release(&self, id: &ReleaseId) -> Option<&ReleaseRecord> {
+        self.releases.iter().find(|r| r.id == *id)
+    }
+
+    fn release_mut(&mut self, id: &ReleaseId) -> Option<&mut ReleaseRecord> {
+        self.releases.iter_mut().find(|r| r.id == *id)
+    }
+
+    /// The record of the live release.
+    pub fn live_release(&self) -> Option<&ReleaseRecord> {
+        self.live.as_ref().and_then(|id| self.release(id))
+    }
+
+    /// Whether an earlier run left something to finish.
+    pub fn has_unfinished_work(&self) -> bool {
+        self.pending.is_some() || !self.debts.is_empty()
+    }
+
+    /// A run begins to write `release` (known already, or new): from here on its files count as
+    /// ours wherever they are found.
+    pub fn begin(&mut self, operation: Operation, release: ReleaseRecord, now: Timestamp) {
+        // What an unfinished run wrote stays on record, and keeps its files for the grace time.
+        if let Some(abandoned) = self.pending.take().and_then(|p| p.release)
+            && abandoned != release.id
+            && self.live.as_ref() != Some(&abandoned)
+            && let Some(record) = self.release_mut(&abandoned)
+        {
+            record.superseded_at = Some(now);
+        }
+        let id = release.id.clone();
+        if self.release(&id).is_none() {
+            self.sequence += 1;
+            self.releases.push(release);
+        }
+        // A rollback leaves the inventory as it is: the pages of the release it takes down must be
+        // known to whoever finishes it.
+        let replaced = self.live.clone().filter(|_| operation == Operation::Rollback);
+        for id in replaced.into_iter().chain([id.clone()]) {
+            if !self.unrecorded.contains(&id) {
+                self.unrecorded.push(id);
+            }
+        }
+        self.pending = Some(Pending { operation, release: Some(id), phase: Phase::Staging, uploads: Vec::new() });
+    }
+
+    /// `id` is live from now on.
+    pub fn activate(&mut self, id: &ReleaseId, rolled_back: bool, now: Timestamp) {
+        if self.live.as_ref() == Some(id) {
+            return;
+        }
+        if let Some(old) = self.live.take()
+            && let Some(record) = self.release_mut(&old)
+        {
+            record.superseded_at = Some(now);
+            record.rolled_back = rolled_back;
+        }
+        if let Some(record) = self.release_mut(id) {
+            record.activated_at = Some(now);
+            record.superseded_at = None;
+            record.rolled_back = false;
+        }
+        self.live = Some(id.clone());
+    }
+
+    /// Releases that may go: neither live, nor begun, nor among the `keep` that were live last
+    /// before it, and superseded for at least `grace`.
+    pub fn expired(&self, keep: usize, grace: SignedDuration, now: Timestamp) -> Vec<ReleaseId> {
+        let mut past: Vec<&ReleaseRecord> = self
+            .releases
+            .iter()
+            .filter(|r| self.live.as_ref() != Some(&r.id))
+            .filter(|r| self.pending.as_ref().and_then(|p| p.release.as_ref()) != Some(&r.id))
+            .collect();
+        past.sort_by_key(|r| std::cmp::Reverse(r.activated_at.and(r.superseded_at)));
+        let retained = past.iter().filter(|r| r.activated_at.is_some()).take(keep);
+        let retained: Vec<&ReleaseId> = retained.map(|r| &r.id).collect();
+        past.iter()
+            .filter(|r| !retained.contains(&&r.id))
+            .filter(|r| r.superseded_at.is_none_or(|at| now.duration_since(at) >= grace))
+            .map(|r| r.id.clone())
+            .collect()
+    }
+}

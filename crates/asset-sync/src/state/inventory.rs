@@ -1,0 +1,123 @@
+//! What the target's bucket was last seen to hold of ours.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{StateError, lines};
+use crate::bucket::{ETag, ListedObject};
+use crate::digest::Sha256;
+use crate::headers::Headers;
+use crate::site::{Key, Role};
+
+/// One object that some release of ours put under the target's prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Key relative to the target's prefix.
+    pub key: Key,
+    /// SHA-256 of its content.
+    pub sha256: Sha256,
+    /// Length of its content in bytes.
+    pub size: u64,
+    /// Headers it was written with.
+    pub headers: Arc<Headers>,
+    /// Its place in the switch.
+    pub role: Role,
+    /// See [`ReleaseFile::demoted`](super::ReleaseFile::demoted).
+    pub demoted: bool,
+    /// Entity tag and date that a listing showed after it was written; `None` if it was written
+    /// (or was to be) by a run that did not come as far as to list.
+    pub seen: Option<(ETag, Timestamp)>,
+}
+
+impl Record {
+    /// Whether the listing still shows what was recorded: entity tag, size and date. Only then is
+    /// the recorded hash believed; a date alone gives away a change of headers.
+    pub fn is_confirmed_by(&self, listed: &ListedObject) -> bool {
+        self.size == listed.size
+            && self.seen.as_ref().is_some_and(|(etag, date)| *etag == listed.etag && *date == listed.last_modified)
+    }
+}
+
+/// All [`Record`]s of a target, in the order of their keys, no key twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// The records.
+    pub records: Vec<Record>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    #[serde(rename = "k")]
+    key: Key,
+    #[serde(rename = "s")]
+    sha256: Sha256,
+    #[serde(rename = "n")]
+    size: u64,
+    #[serde(rename = "h")]
+    headers: usize,
+    #[serde(rename = "r")]
+    role: Role,
+    #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
+    demoted: bool,
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    etag: Option<ETag>,
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    last_modified: Option<Timestamp>,
+}
+
+const KIND: &str = "inventory";
+
+impl Inventory {
+    /// The object it is stored as.
+    pub fn encode(&self) -> Bytes {
+        lines::encode(
+            KIND,
+            self.records.iter(),
+            |r| &r.headers,
+            |r, headers| Line {
+                key: r.key.clone(),
+                sha256: r.sha256,
+                size: r.size,
+                headers,
+                role: r.role,
+                demoted: r.demoted,
+                etag: r.seen.as_ref().map(|s| s.0.clone()),
+                last_modified: r.seen.as_ref().map(|s| s.1),
+            },
+        )
+    }
+
+    /// Reads what [`Inventory::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`StateError`] naming `key`.
+    pub fn decode(key: &str, bytes: &[u8]) -> Result<Self, StateError> {
+        let mut records = lines::decode(
+            key,
+            KIND,
+            bytes,
+            |l: &Line| l.headers,
+            |l, headers| {
+                Some(Record {
+                    key: l.key,
+                    sha256: l.sha256,
+                    size: l.size,
+                    headers,
+                    role: l.role,
+                    demoted: l.demoted,
+                    seen: l.etag.zip(l.last_modified),
+                })
+            },
+        )?;
+        records.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        Ok(Self { records })
+    }
+
+    /// The record of `key`.
+    pub fn get(&self, key: &Key) -> Option<&Record> {
+        self.records.binary_search_by(|r| r.key.cmp(key)).ok().map(|i| &self.records[i])
+    }
+}

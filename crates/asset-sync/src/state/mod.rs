@@ -1,0 +1,63 @@
+//! What a deployment remembers between runs: the state area of a target.
+//!
+//! One small object, [`Current`], names the live release, holds the lease and the journal, and is
+//! only ever replaced by a conditional write, so that its history is a single line. Everything
+//! else is written once under a name of its own and then only read: the [`Manifest`] of each
+//! release, the [`Inventory`] of what the bucket was seen to hold, and entry files' bytes by
+//! content hash.
+//!
+//! | key under the state root | content |
+//! |---|---|
+//! | `current` | [`Current`], JSON |
+//! | `inventory/N` | [`Inventory`] as of generation N, JSON lines |
+//! | `releases/ID/entries`, `releases/ID/assets` | [`Manifest`], JSON lines |
+//! | `blobs/SHA256` | bytes of an entry file, as served |
+//! | `probe` | written once, to learn whether the store checks conditions |
+//!
+//! Every object states its format. A newer one than this program knows is refused; older ones are
+//! read for ever.
+
+mod current;
+mod inventory;
+mod layout;
+mod lines;
+mod manifest;
+
+pub use current::{Current, InvalidationDebt, Lease, Operation, Pending, Phase, RecordedUpload, ReleaseRecord};
+pub use inventory::{Inventory, Record};
+pub use layout::{StateArea, Target};
+pub use manifest::{Manifest, ReleaseFile, ReleaseId};
+
+/// The format written by this version, of every object in the state area.
+pub const FORMAT: u32 = 1;
+
+/// A state object that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Written by a later version of this program.
+    #[error(
+        "{key} has state format {found}, and this version knows formats up to {FORMAT}: use a newer `deploy` image for this target"
+    )]
+    Newer {
+        /// Full key of the object.
+        key: String,
+        /// The format it states.
+        found: u32,
+    },
+    /// Not what this program writes.
+    #[error(
+        "{key} is not a state object this program wrote: {reason}. If it was edited or cut off, restore it from the bucket's versions or a backup"
+    )]
+    Malformed {
+        /// Full key of the object.
+        key: String,
+        /// What is wrong, with the line where known.
+        reason: String,
+    },
+    /// Something `current` refers to is not there.
+    #[error("{key} is missing, and the live state refers to it: restore it from the bucket's versions or a backup")]
+    Missing {
+        /// Full key of the object.
+        key: String,
+    },
+}

@@ -1,0 +1,14 @@
+//! Deployments against a bucket and a CDN in memory: every promise that can be seen there.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod cuts;
+mod first_day;
+mod lease;
+mod order;
+mod publish;
+mod repair;
+mod retention;
+mod rollback;
+mod state;
+mod world;

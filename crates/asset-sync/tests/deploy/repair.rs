@@ -1,0 +1,71 @@
+//! Edits and deletions from outside are found by the listing, and repaired.
+
+use asset_sync::deploy::Outcome;
+use asset_sync::plan::Reason;
+
+use crate::world::{APP_1, World, v1};
+
+#[tokio::test(start_paused = true)]
+async fn whatever_was_changed_outside_is_put_right_and_invalidated() {
+    let world = World::new();
+    let site = world.site(&v1());
+    world.deploy(&site, "1.0.0").await.unwrap();
+    world.pass(jiff::SignedDuration::from_secs(5));
+    world.store.insert("site", "robots.txt", "hacked", site.files[0].headers.as_ref().clone());
+    world.store.edit_headers("site", "logo.svg", |h| h.content_type = "text/plain".into());
+    world.store.remove("site", APP_1);
+    let plan = world.plan(&site, "1.0.0").await.unwrap();
+    let mut reasons: Vec<(&str, Reason)> = plan.writes.iter().map(|w| (w.key.as_str(), w.reason)).collect();
+    reasons.sort_unstable();
+    assert_eq!(
+        reasons,
+        [(APP_1, Reason::Missing), ("logo.svg", Reason::EditedOutside), ("robots.txt", Reason::EditedOutside)]
+    );
+    let report = world.deploy(&site, "1.0.0").await.unwrap();
+    assert_eq!(report.uploaded.files, 3);
+    world.assert_serves(&site);
+    // The absence of the script may have been cached.
+    for path in ["/robots.txt", "/logo.svg", "/assets/app-3f2a9c0d.js"] {
+        assert!(world.invalidated().contains(path), "{path}");
+    }
+    assert_eq!(world.deploy(&site, "1.0.0").await.unwrap().result, Outcome::Unchanged);
+}
+
+/// The same bytes, written again by somebody: new date, same content. Nothing to do.
+#[tokio::test(start_paused = true)]
+async fn a_touched_object_is_looked_at_and_left_alone() {
+    let world = World::new();
+    let site = world.site(&v1());
+    world.deploy(&site, "1.0.0").await.unwrap();
+    world.pass(jiff::SignedDuration::from_secs(5));
+    world.store.edit_headers("site", "robots.txt", |_| {});
+    world.store.clear_calls();
+    assert_eq!(world.deploy(&site, "1.0.0").await.unwrap().result, Outcome::Unchanged);
+    assert_eq!(world.writes(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_inventory_the_manifests_tell_what_is_ours() {
+    let world = World::new();
+    let site = world.site(&v1());
+    world.deploy(&site, "1.0.0").await.unwrap();
+    let inventory = world.store.snapshot("site").into_keys().find(|k| k.contains("/inventory/")).unwrap();
+    world.store.remove("site", &inventory);
+    let site = world.site(&crate::world::v2());
+    let report = world.deploy(&site, "2.0.0").await.unwrap();
+    assert_eq!(report.uploaded.files, 4);
+    world.assert_serves(&site);
+    assert!(world.warnings().iter().any(|w| w.contains("inventory")));
+    assert_eq!(world.deploy(&site, "2.0.0").await.unwrap().result, Outcome::Unchanged);
+}
+
+/// A store that answers 403 for an absent key, as S3 does without the right to list it.
+#[tokio::test(start_paused = true)]
+async fn an_absent_pointer_is_learnt_by_listing() {
+    let world = World::new();
+    world.store.deny_absent(true);
+    // The site's own absent keys are never asked for either.
+    let site = world.site(&v1());
+    world.deploy(&site, "1.0.0").await.unwrap();
+    world.assert_serves(&site);
+}

@@ -1,0 +1,111 @@
+//! Going back, and forward again, without the site.
+
+use asset_sync::Error;
+use asset_sync::deploy::{Outcome, RollbackTo};
+use tokio_util::sync::CancellationToken;
+
+use crate::world::{World, page, v1, v2};
+
+async fn back(world: &World, to: RollbackTo, if_live: Option<&str>) -> Result<asset_sync::deploy::Report, Error> {
+    world.deployer().rollback(&to, if_live, &CancellationToken::new()).await
+}
+
+/// Promise 9.
+#[tokio::test(start_paused = true)]
+async fn a_rollback_restores_bytes_and_headers_and_invalidates() {
+    let world = World::new();
+    let (first, second) = (world.site(&v1()), world.site(&v2()));
+    world.deploy(&first, "1.0.0").await.unwrap();
+    world.deploy(&second, "2.0.0").await.unwrap();
+    world.store.clear_calls();
+    let report = back(&world, RollbackTo::Previous, None).await.unwrap();
+    assert_eq!(report.result, Outcome::RolledBack);
+    assert_eq!(report.version, "1.0.0");
+    world.assert_serves(&first);
+    world.assert_no_broken_page("rolled back");
+    assert!(world.text("new/index.html").is_none(), "a page that version 1 does not have");
+    let paths: Vec<String> = report.invalidations.into_iter().flat_map(|i| i.paths).collect();
+    for path in ["/", "/index.html", "/old/index.html", "/robots.txt", "/new/"] {
+        assert!(paths.iter().any(|p| p == path), "{path} in {paths:?}");
+    }
+    // Not a single listing of the site: the cost follows the entry files.
+    assert!(world.store.calls().iter().all(|c| c.operation != "ListObjectsV2"));
+
+    let report = back(&world, RollbackTo::Named("2.0.0".into()), None).await.unwrap();
+    assert_eq!(report.version, "2.0.0");
+    world.assert_serves(&second);
+    assert!(world.text("old/index.html").is_none());
+    assert_eq!(world.deploy(&second, "2.0.0").await.unwrap().result, Outcome::Unchanged);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_rollback_goes_one_further_back() {
+    let world = World::new();
+    let sites: Vec<_> =
+        (1..=3).map(|n| world.site(&[("index.html", page(&n.to_string(), &[])), ("a.txt", n.to_string())])).collect();
+    for (n, site) in sites.iter().enumerate() {
+        world.deploy(site, &format!("{}.0.0", n + 1)).await.unwrap();
+        world.pass(jiff::SignedDuration::from_mins(1));
+    }
+    back(&world, RollbackTo::Previous, None).await.unwrap();
+    world.assert_serves(&sites[1]);
+    world.pass(jiff::SignedDuration::from_mins(1));
+    back(&world, RollbackTo::Previous, None).await.unwrap();
+    world.assert_serves(&sites[0]);
+    let error = back(&world, RollbackTo::Previous, None).await.unwrap_err();
+    assert!(matches!(error, Error::NoSuchRelease(_)), "{error}");
+    back(&world, RollbackTo::Named("3.0.0".into()), None).await.unwrap();
+    world.assert_serves(&sites[2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn if_live_undoes_only_what_it_names() {
+    let world = World::new();
+    let (first, second) = (world.site(&v1()), world.site(&v2()));
+    world.deploy(&first, "1.0.0").await.unwrap();
+    world.deploy(&second, "2.0.0").await.unwrap();
+    world.store.clear_calls();
+    let report = back(&world, RollbackTo::Previous, Some("3.0.0")).await.unwrap();
+    assert_eq!(report.result, Outcome::Unchanged);
+    assert_eq!(world.writes(), []);
+    world.assert_serves(&second);
+    back(&world, RollbackTo::Previous, Some("2.0.0")).await.unwrap();
+    world.assert_serves(&first);
+    // The pipeline's step, run again: never one release too many.
+    let report = back(&world, RollbackTo::Previous, Some("2.0.0")).await.unwrap();
+    assert_eq!(report.result, Outcome::Unchanged);
+    world.assert_serves(&first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_release_is_named_with_those_there_are() {
+    let world = World::new();
+    world.deploy(&world.site(&v1()), "1.0.0").await.unwrap();
+    let error = back(&world, RollbackTo::Named("9".into()), None).await.unwrap_err().to_string();
+    assert!(error.contains("\"9\"") && error.contains("version 1.0.0"), "{error}");
+}
+
+/// Real builds have them: the name stays, the content does not.
+#[tokio::test(start_paused = true)]
+async fn a_fingerprinted_name_whose_content_changed_is_an_entry_file_and_comes_back() {
+    let map = "assets/app-3f2a9c0d.js.map";
+    let world = World::new();
+    let with = |content: &str| {
+        let mut files = v1();
+        files.push((map.into(), content.into()));
+        world.site(&files)
+    };
+    let (first, second) = (with("map one"), with("map two"));
+    world.deploy(&first, "1.0.0").await.unwrap();
+    assert!(world.visible()[map].1.cache_control.as_ref().unwrap().contains("immutable"));
+    world.deploy(&second, "2.0.0").await.unwrap();
+    assert!(world.warnings().iter().any(|w| w.contains(map)), "{:?}", world.warnings());
+    let (body, headers) = world.visible()[map].clone();
+    assert_eq!(body, b"map two");
+    assert!(!headers.cache_control.unwrap().contains("immutable"));
+    assert!(world.invalidated().contains(&format!("/{map}")));
+    back(&world, RollbackTo::Previous, None).await.unwrap();
+    assert_eq!(world.text(map).unwrap(), "map one");
+    back(&world, RollbackTo::Named("2.0.0".into()), None).await.unwrap();
+    assert_eq!(world.text(map).unwrap(), "map two");
+}

@@ -1,0 +1,67 @@
+//! Settings with a few named values.
+
+use serde::Serialize;
+
+/// A type whose values have names in the environment.
+pub(crate) trait Choice: Copy + Sync + 'static {
+    /// Every value with its name, in the order of the documentation.
+    const NAMES: &'static [(&'static str, Self)];
+}
+
+macro_rules! choice {
+    ($(#[$outer:meta])* $type:ident { $($(#[$inner:meta])* $variant:ident = $name:literal,)* }) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+        pub enum $type {
+            $($(#[$inner])* #[serde(rename = $name)] $variant,)*
+        }
+
+        impl Choice for $type {
+            const NAMES: &'static [(&'static str, Self)] = &[$(($name, Self::$variant),)*];
+        }
+    };
+}
+
+choice! {
+    /// Which paths are invalidated (`DEPLOY_INVALIDATION`).
+    Invalidation {
+        /// The paths that changed.
+        Exact = "exact",
+        /// The paths that changed, and what is cached for them under any query string.
+        Variants = "variants",
+        /// Everything under the URL prefix, by one wildcard.
+        All = "all",
+    }
+}
+
+choice! {
+    /// What is done with a foreign object that stands in the way (`DEPLOY_ADOPT`).
+    Adopt {
+        /// The deploy stops.
+        Refuse = "refuse",
+        /// It is archived, then overwritten.
+        Take = "take",
+    }
+}
+
+choice! {
+    /// How progress and results are written (`DEPLOY_LOG`).
+    Log {
+        /// Text at a terminal, JSON lines elsewhere.
+        Auto = "auto",
+        /// For people.
+        Text = "text",
+        /// One JSON object per line.
+        Json = "json",
+    }
+}
+
+choice! {
+    /// Whether a store without conditional writes is accepted (`DEPLOY_CONDITIONAL_WRITES`).
+    ConditionalWrites {
+        /// It is refused.
+        Require = "require",
+        /// It is used with a warning: nothing then keeps two deploys apart.
+        UnsafeOff = "unsafe-off",
+    }
+}

@@ -1,0 +1,284 @@
+//! The variables of `deploy`.
+
+use super::{declare, declare_inputs};
+use crate::choice::{Adopt, ConditionalWrites, Invalidation, Log};
+use crate::format::{
+    BucketName, ByteSize, DistributionIds, DurationBetween, FilePath, KeyPrefix, Label, OneOf, Region, Share, Switch,
+    UrlPath, WholeNumber,
+};
+use crate::variable::{Group, Owner, Presence, Program, Reader, Variable};
+
+/// Seconds in a day.
+const DAY: u64 = 86_400;
+
+const ALL: &[Reader] = &[Reader { program: Program::Deploy, commands: &[] }];
+const RUN: &[Reader] = &[Reader { program: Program::Deploy, commands: &["run", "plan"] }];
+const WRITERS: &[Reader] = &[Reader { program: Program::Deploy, commands: &["run", "rollback", "prune", "unlock"] }];
+const SWITCHERS: &[Reader] = &[Reader { program: Program::Deploy, commands: &["run", "plan", "rollback", "prune"] }];
+
+/// What most of these variables have in common.
+const OURS: Variable = Variable {
+    name: "",
+    group: Group::Running,
+    summary: "",
+    details: "",
+    format: &Switch,
+    presence: Presence::Optional(""),
+    example: "",
+    secret: false,
+    owner: Owner::Ours,
+    read_by: ALL,
+};
+
+declare_inputs! {
+    /// The variables of `deploy`, in the order of the documentation.
+    DEPLOY from OURS;
+    /// The texts of the variables of `deploy`.
+    struct DeployInputs;
+
+    DEPLOY_SOURCE as deploy_source: FilePath = FilePath("directory"),
+    "The directory of built files" {
+        group: Group::Release,
+        details: "Every file below it becomes an object; its path within the directory becomes the \
+            key. The deployment image sets it to the site it carries.",
+        presence: Presence::Required("Set it to the directory that holds the built site"),
+        example: "/site",
+        read_by: RUN,
+    }
+    DEPLOY_VERSION as deploy_version: Label = Label,
+    "The version of the site" {
+        group: Group::Release,
+        details: "It names the release in the history, and `deploy rollback --to` finds it by this \
+            name. Where it is a SemVer version, an older one does not replace a newer one. The \
+            deployment image sets it.",
+        presence: Presence::Required("Set it to the version of the site, such as 1.4.2"),
+        example: "1.4.2",
+        read_by: RUN,
+    }
+    DEPLOY_BUILD as deploy_build: WholeNumber = WholeNumber { min: 0, max: u64::MAX },
+    "A number that grows with every build" {
+        group: Group::Release,
+        details: "Where the live release and the new one both have one, the lower does not replace \
+            the higher, whatever their versions say. The deployment image sets it to the number of \
+            the pipeline run that cut it.",
+        presence: Presence::Optional("releases are ordered by version alone"),
+        example: "1287",
+        read_by: RUN,
+    }
+    DEPLOY_ENVIRONMENT as deploy_environment: Label = Label,
+    "The name of the environment" {
+        group: Group::Release,
+        details: "Recorded in the release and shown in logs and results, such as `staging`; it \
+            decides nothing.",
+        presence: Presence::Optional("none is recorded"),
+        example: "staging",
+    }
+    DEPLOY_RULES as deploy_rules: FilePath = FilePath("TOML file"),
+    "A file of rules by glob" {
+        group: Group::Release,
+        details: "The rules set headers, compression and redirects of the files that a glob \
+            matches.",
+        presence: Presence::Optional("the built-in rules alone hold"),
+        example: "/site-rules.toml",
+        read_by: RUN,
+    }
+
+    DEPLOY_BUCKET as deploy_bucket: BucketName = BucketName,
+    "The S3 bucket the site is served from" {
+        group: Group::Target,
+        details: "The name alone, without `s3://`.",
+        presence: Presence::Required("Set it to the name of the S3 bucket the site is served from"),
+        example: "webapp-production",
+    }
+    DEPLOY_PREFIX as deploy_prefix: KeyPrefix = KeyPrefix { may_be_empty: true },
+    "The place of the site within the bucket" {
+        group: Group::Target,
+        details: "Put before every key. A leading slash is dropped and a trailing one added, so \
+            `app` never touches `app2/`. `/` stands for the top of the bucket.",
+        presence: Presence::Default("/"),
+        example: "app/",
+    }
+    DEPLOY_URL_PREFIX as deploy_url_prefix: UrlPath = UrlPath,
+    "The URL path under which the distribution serves the prefix" {
+        group: Group::Target,
+        details: "Invalidation paths are made from it. Set it where the distribution has an origin \
+            path: with the origin path `/app` and `DEPLOY_PREFIX=app/` it is `/`. Write it plainly, \
+            not percent-encoded; missing slashes at its ends are added.",
+        presence: Presence::Derived("`/` and `DEPLOY_PREFIX`"),
+        example: "/",
+    }
+    DEPLOY_REGION as deploy_region: Region = Region,
+    "The bucket's region" {
+        group: Group::Target,
+        details: "Needed with every store, also one that is not AWS's (such as `us-east-1` or what \
+            its manual says). It is never guessed from a profile or an instance.",
+        presence: Presence::Derived("`AWS_REGION`, else `AWS_DEFAULT_REGION`; one of the three must be set"),
+        example: "eu-central-1",
+    }
+    DEPLOY_FORCE_PATH_STYLE as deploy_force_path_style: Switch = Switch,
+    "Whether the bucket's name goes into the path, not the host name" {
+        group: Group::Target,
+        details: "Many S3 servers other than AWS's need it, together with `AWS_ENDPOINT_URL_S3`.",
+        presence: Presence::Default("false"),
+        example: "true",
+    }
+
+    DEPLOY_DISTRIBUTION_IDS as deploy_distribution_ids: DistributionIds = DistributionIds,
+    "The CloudFront distributions that serve the site" {
+        group: Group::Invalidation,
+        details: "All of them are invalidated. Ids, not domain names.",
+        presence: Presence::Optional("nothing is invalidated"),
+        example: "E2QWRUHEXAMPLE,E3AWRUHEXAMPLE",
+        read_by: SWITCHERS,
+    }
+    DEPLOY_INVALIDATION as deploy_invalidation: OneOf<Invalidation> = OneOf::<Invalidation>::new(),
+    "Which paths are invalidated" {
+        group: Group::Invalidation,
+        details: "`exact`: those that changed, directories' own URLs included. `variants`: the same \
+            with every query string, for distributions that cache by it. `all`: everything under \
+            `DEPLOY_URL_PREFIX`, as one wildcard.",
+        presence: Presence::Default("exact"),
+        example: "variants",
+        read_by: SWITCHERS,
+    }
+    DEPLOY_INVALIDATION_TIMEOUT as deploy_invalidation_timeout: DurationBetween = DurationBetween::seconds(1, DAY),
+    "How long to wait for invalidations to complete" {
+        group: Group::Invalidation,
+        details: "When it has passed, the run ends with exit code 5; the next run waits on.",
+        presence: Presence::Default("15m"),
+        example: "30m",
+        read_by: SWITCHERS,
+    }
+
+    DEPLOY_MAX_SHRINK as deploy_max_shrink: Share = Share,
+    "The largest share of the live release's files that a new one may lack" {
+        group: Group::Safety,
+        details: "A site that shrinks by more is refused: half a build looks like that. `100%` \
+            switches the check off.",
+        presence: Presence::Default("50%"),
+        example: "80%",
+        read_by: RUN,
+    }
+    DEPLOY_ADOPT as deploy_adopt: OneOf<Adopt> = OneOf::<Adopt>::new(),
+    "What to do with a foreign object that has a key of ours and other content" {
+        group: Group::Safety,
+        details: "`refuse` stops the deploy. `take` archives the object's bytes and headers, from \
+            where they can be restored, and overwrites it: for the first deploy into a bucket that \
+            something else has filled. Foreign objects elsewhere are never touched.",
+        presence: Presence::Default("refuse"),
+        example: "take",
+        read_by: RUN,
+    }
+    DEPLOY_ALLOW_OLDER as deploy_allow_older: Switch = Switch,
+    "Whether an older release may replace a newer one" {
+        group: Group::Safety,
+        details: "Overrides the order by `DEPLOY_BUILD` and `DEPLOY_VERSION` for this run. To go \
+            back to a release that is still retained, use `deploy rollback`.",
+        presence: Presence::Default("false"),
+        example: "true",
+        read_by: RUN,
+    }
+    DEPLOY_CONDITIONAL_WRITES as deploy_conditional_writes: OneOf<ConditionalWrites> = OneOf::<ConditionalWrites>::new(),
+    "Whether the store must support conditional writes" {
+        group: Group::Safety,
+        details: "The lease and every switch stand on them, and some stores ignore the condition \
+            without a word, so they are tried before the first write. `require` refuses such a \
+            store. `unsafe-off` uses it with a warning: two deploys at once may then harm each \
+            other, so something else must keep them apart.",
+        presence: Presence::Default("require"),
+        example: "unsafe-off",
+        read_by: WRITERS,
+    }
+
+    DEPLOY_STATE_PREFIX as deploy_state_prefix: KeyPrefix = KeyPrefix { may_be_empty: false },
+    "The place of the state area, within `DEPLOY_PREFIX`" {
+        group: Group::State,
+        details: "With `DEPLOY_STATE_BUCKET`, within that bucket instead. A site with files of its own there is refused. Visitors must not be able to read \
+            it. Do not change it once something was deployed: the history is not found elsewhere.",
+        presence: Presence::Default(".deploy/"),
+        example: ".releases/",
+    }
+    DEPLOY_STATE_BUCKET as deploy_state_bucket: BucketName = BucketName,
+    "Another bucket for the state area" {
+        group: Group::State,
+        details: "Several targets can share one: within `DEPLOY_STATE_PREFIX` their states are kept \
+            apart by bucket and prefix of the target. It must be in the same region.",
+        presence: Presence::Optional("the state area is in `DEPLOY_BUCKET`"),
+        example: "webapp-state",
+    }
+    DEPLOY_LEASE as deploy_lease: DurationBetween = DurationBetween::seconds(1, 3_600),
+    "How long the lease of a deploy lasts unless it is renewed" {
+        group: Group::State,
+        details: "It is renewed while the run lives; after a kill, the next run waits for it to \
+            expire. It must be longer than \
+            `DEPLOY_REQUEST_TIMEOUT`.",
+        presence: Presence::Default("60s"),
+        example: "90s",
+        read_by: WRITERS,
+    }
+    DEPLOY_LEASE_WAIT as deploy_lease_wait: DurationBetween = DurationBetween::seconds(0, DAY),
+    "How long to wait for another deploy's lease" {
+        group: Group::State,
+        details: "When it has passed, the run ends with exit code 5. The default is longer than the \
+            lease, so that the retry of a killed Job gets through by itself.",
+        presence: Presence::Derived("twice `DEPLOY_LEASE` and one minute"),
+        example: "10m",
+        read_by: WRITERS,
+    }
+    DEPLOY_KEEP_RELEASES as deploy_keep_releases: WholeNumber = WholeNumber { min: 0, max: 1_000 },
+    "How many releases before the live one are retained" {
+        group: Group::State,
+        details: "To each of them a rollback is possible, and their files stay fetchable. With `0` \
+            there is no way back.",
+        presence: Presence::Default("5"),
+        example: "10",
+        read_by: SWITCHERS,
+    }
+    DEPLOY_GRACE as deploy_grace: DurationBetween = DurationBetween::seconds(0, 3_650 * DAY),
+    "How long a superseded file stays at the least" {
+        group: Group::State,
+        details: "Counted from the moment a release without it went live. Visitors who loaded an \
+            older page fetch its files in that time.",
+        presence: Presence::Default("7d"),
+        example: "30d",
+        read_by: SWITCHERS,
+    }
+
+    DEPLOY_CONCURRENCY as deploy_concurrency: WholeNumber = WholeNumber { min: 1, max: 1_024 },
+    "The most requests to the store at once" {
+        details: "When the store asks to slow down, fewer are made.",
+        presence: Presence::Default("64"),
+        example: "16",
+    }
+    DEPLOY_PART_SIZE as deploy_part_size: ByteSize = ByteSize { min: 5 * bytesize::MIB, max: 5 * bytesize::GIB },
+    "The size from which a file is uploaded in parts, and of each part" {
+        details: "A file that would need more than 10,000 parts gets larger ones.",
+        presence: Presence::Default("8MiB"),
+        example: "16MiB",
+        read_by: SWITCHERS,
+    }
+    DEPLOY_BUFFER as deploy_buffer: ByteSize = ByteSize { min: 5 * bytesize::MIB, max: bytesize::TIB },
+    "The most bytes of file content held in memory at once" {
+        details: "At least `DEPLOY_PART_SIZE`.",
+        presence: Presence::Default("64MiB"),
+        example: "128MiB",
+        read_by: SWITCHERS,
+    }
+    DEPLOY_REQUEST_TIMEOUT as deploy_request_timeout: DurationBetween = DurationBetween {
+        min: std::time::Duration::from_millis(100),
+        max: std::time::Duration::from_hours(1),
+    },
+    "How long one request may take before it is tried again" {
+        details: "Requests that carry much data get more time. Who takes over a lease waits this \
+            long first, so it must be shorter than `DEPLOY_LEASE`.",
+        presence: Presence::Default("30s"),
+        example: "20s",
+    }
+    DEPLOY_LOG as deploy_log: OneOf<Log> = OneOf::<Log>::new(),
+    "How progress and results are written" {
+        details: "`text` is for people, `json` writes one JSON object per line and the result as \
+            the last one. `auto` is `text` at a terminal and `json` elsewhere.",
+        presence: Presence::Default("auto"),
+        example: "json",
+    }
+}
