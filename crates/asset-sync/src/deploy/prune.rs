@@ -17,7 +17,7 @@ use crate::error::{Error, Refusal};
 use crate::plan::{Adopt, Claims, Diff, DiffInput, Obsolete, ToInspect, covering_paths};
 use crate::progress::{Event, Step};
 use crate::site::{Key, Role};
-use crate::state::{Current, Inventory, Manifest, Operation, ReleaseId};
+use crate::state::{Current, Inventory, Manifest, ReleaseId, ReleaseRecord};
 
 /// Manifests of kept releases held in memory at once.
 const MANIFESTS_AT_ONCE: usize = 4;
@@ -32,10 +32,7 @@ pub(super) struct Pruned<'a> {
 }
 
 fn check_finished(current: &Current) -> Result<(), Error> {
-    match &current.pending {
-        Some(pending) if pending.operation != Operation::Prune => Err(Refusal::Unfinished.into()),
-        _ => Ok(()),
-    }
+    if current.pending.is_some() { Err(Refusal::Unfinished.into()) } else { Ok(()) }
 }
 
 /// What kept releases need.
@@ -98,6 +95,7 @@ impl Deployer {
             invalidations.extend(more);
             let generation = session.current().await.generation + 1;
             self.put_state(&self.area.inventory(generation), inventory.encode()).await?;
+            finish.done = true;
             finish.inventory = Some(generation);
             finish.keep_unrecorded = true;
             finish.invalidations = invalidations;
@@ -121,13 +119,8 @@ impl Deployer {
         let current = session.current().await;
         let expired = current.expired(self.options.keep_releases, self.options.grace, self.now());
         let (pages, others): (Vec<&Obsolete>, Vec<&Obsolete>) = obsolete.iter().partition(|o| o.role >= Role::Html);
-        let kept: Vec<ReleaseId> = current
-            .releases
-            .iter()
-            .filter(|r| r.id != *live && !expired.contains(&r.id))
-            .filter(|r| r.activated_at.is_some())
-            .map(|r| r.id.clone())
-            .collect();
+        let kept: Vec<ReleaseRecord> =
+            current.releases.iter().filter(|r| r.id != *live && !expired.contains(&r.id)).cloned().collect();
         let mut doomed = pages;
         let mut needed = None;
         if !expired.is_empty() {
@@ -160,15 +153,24 @@ impl Deployer {
         Ok((Finish { expired, ..Finish::default() }, inventory, invalidations))
     }
 
-    async fn mark(&self, live: &Manifest, inventory: &Inventory, kept: Vec<ReleaseId>) -> Result<Needed, Error> {
+    async fn mark(&self, live: &Manifest, inventory: &Inventory, kept: Vec<ReleaseRecord>) -> Result<Needed, Error> {
         let mut needed = Needed::default();
         let demoted: HashSet<&Key> = inventory.records.iter().filter(|r| r.demoted).map(|r| &r.key).collect();
         needed.mark(live, &demoted);
         let mut manifests = stream::iter(kept)
-            .map(|id| async move { self.read_manifest(&id).await })
+            .map(|release| async move {
+                if release.activated_at.is_some() {
+                    self.read_manifest(&release.id).await.map(Some)
+                } else {
+                    // Given up, perhaps half switched: whoever saw its pages still needs its files.
+                    self.read_manifest_if_any(&release.id).await
+                }
+            })
             .buffer_unordered(MANIFESTS_AT_ONCE);
         while let Some(manifest) = manifests.try_next().await? {
-            needed.mark(&manifest, &demoted);
+            if let Some(manifest) = manifest {
+                needed.mark(&manifest, &demoted);
+            }
         }
         Ok(needed)
     }

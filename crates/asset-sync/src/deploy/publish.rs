@@ -29,6 +29,8 @@ const CLEAN_UP: Duration = Duration::from_secs(10);
 /// What remains to be recorded when everything else is done.
 #[derive(Debug, Default)]
 pub(super) struct Finish {
+    /// What was begun is done; otherwise nothing was begun, and the journal stays as it is.
+    pub(super) done: bool,
     /// Generation of a new inventory.
     pub(super) inventory: Option<u64>,
     /// That inventory does not cover the releases that the one before did not either.
@@ -120,7 +122,9 @@ impl Deployer {
                 let end = finish(&value);
                 session
                     .release(|current| {
-                        current.pending = None;
+                        if end.done {
+                            current.pending = None;
+                        }
                         if end.inventory.is_some() {
                             current.inventory = end.inventory;
                             current.unrecorded.retain(|id| end.keep_unrecorded && !end.expired.contains(id));
@@ -313,6 +317,7 @@ impl Deployer {
             self.put_state(&self.area.inventory(generation), inventory.encode()).await?;
             Ok(generation)
         };
+        finish.done = true;
         finish.inventory = Some(self.step(Step::Record, 0, 0, record).await?);
         finish.invalidations = invalidations;
         Ok((finish, decision))

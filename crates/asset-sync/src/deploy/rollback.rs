@@ -137,7 +137,7 @@ impl Deployer {
             session.update(|current| go_live(current, &target.id, back, now)).await?;
             let mut invalidations = self.pay(session).await?;
             invalidations.extend(self.take_down(session, &changes.pages).await?);
-            return Ok(Finish { invalidations, ..Finish::default() });
+            return Ok(Finish { done: true, invalidations, ..Finish::default() });
         }
         Err(Error::Unsettled { what: "entry files were replaced as soon as they were written".to_owned() })
     }
@@ -262,7 +262,7 @@ fn choose(current: &Current, to: &RollbackTo, if_live: Option<&str>) -> Result<O
         .pending
         .as_ref()
         .filter(|p| p.phase == Phase::Switching)
-        .and_then(|p| p.release.as_ref())
+        .map(|p| &p.release)
         .filter(|id| current.live.as_ref() != Some(id));
     if let Some(name) = if_live {
         let visible = half.or(current.live.as_ref()).and_then(|id| current.release(id));

@@ -114,7 +114,7 @@ impl Deployer {
     }
 
     /// The manifest of a release; `None` for one that was begun and never came to storing it.
-    async fn read_manifest_if_any(&self, id: &ReleaseId) -> Result<Option<Manifest>, Error> {
+    pub(super) async fn read_manifest_if_any(&self, id: &ReleaseId) -> Result<Option<Manifest>, Error> {
         let (entries_key, assets_key) = (self.area.release_entries(id), self.area.release_assets(id));
         let (entries, assets) = try_join!(self.read_state(&entries_key), self.read_state(&assets_key))?;
         // The assets' part is written last.

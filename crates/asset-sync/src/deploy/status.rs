@@ -84,7 +84,7 @@ impl Deployer {
             releases: current.releases.iter().rev().map(|r| release_status(r, &current)).collect(),
             generation: current.generation,
             unfinished: current.pending.as_ref().map(|pending| {
-                let release = pending.release.as_ref().map(|id| format!(" of {id}")).unwrap_or_default();
+                let release = format!(" of {}", pending.release);
                 let operation = format!("{:?}", pending.operation).to_lowercase();
                 match pending.phase {
                     Phase::Staging => format!("{operation}{release}: uploading, nothing visible changed"),

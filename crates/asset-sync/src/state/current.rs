@@ -81,8 +81,6 @@ pub enum Operation {
     Deploy,
     /// An earlier release is made live again.
     Rollback,
-    /// Files that no kept release needs are deleted.
-    Prune,
 }
 
 /// How far a run has come.
@@ -103,8 +101,7 @@ pub struct Pending {
     /// What it is about.
     pub operation: Operation,
     /// The release it makes live.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub release: Option<ReleaseId>,
+    pub release: ReleaseId,
     /// How far it has come.
     pub phase: Phase,
     /// Multipart uploads it has begun and not finished.
@@ -226,12 +223,14 @@ impl Current {
     /// ours wherever they are found.
     pub fn begin(&mut self, operation: Operation, release: ReleaseRecord, now: Timestamp) {
         // What an unfinished run wrote stays on record, and keeps its files for the grace time.
-        if let Some(abandoned) = self.pending.take().and_then(|p| p.release)
-            && abandoned != release.id
-            && self.live.as_ref() != Some(&abandoned)
-            && let Some(record) = self.release_mut(&abandoned)
+        if let Some(abandoned) = self.pending.take()
+            && abandoned.release != release.id
+            && self.live.as_ref() != Some(&abandoned.release)
+            && let Some(record) = self.release_mut(&abandoned.release)
         {
             record.superseded_at = Some(now);
+            // Half of it was visible, and a rollback took that down.
+            record.rolled_back = operation == Operation::Rollback && abandoned.phase >= Phase::Switching;
         }
         let id = release.id.clone();
         if self.release(&id).is_none() {
@@ -246,7 +245,7 @@ impl Current {
                 self.unrecorded.push(id);
             }
         }
-        self.pending = Some(Pending { operation, release: Some(id), phase: Phase::Staging, uploads: Vec::new() });
+        self.pending = Some(Pending { operation, release: id, phase: Phase::Staging, uploads: Vec::new() });
     }
 
     /// `id` is live from now on.
@@ -275,7 +274,7 @@ impl Current {
             .releases
             .iter()
             .filter(|r| self.live.as_ref() != Some(&r.id))
-            .filter(|r| self.pending.as_ref().and_then(|p| p.release.as_ref()) != Some(&r.id))
+            .filter(|r| self.pending.as_ref().map(|p| &p.release) != Some(&r.id))
             .collect();
         past.sort_by_key(|r| std::cmp::Reverse(r.activated_at.and(r.superseded_at)));
         let retained = past.iter().filter(|r| r.activated_at.is_some()).take(keep);

@@ -109,3 +109,26 @@ async fn a_fingerprinted_name_whose_content_changed_is_an_entry_file_and_comes_b
     back(&world, RollbackTo::Named("2.0.0".into()), None).await.unwrap();
     assert_eq!(world.text(map).unwrap(), "map two");
 }
+
+/// A deployment that died in the switch has made its release visible, in part: the pipeline's
+/// rollback step undoes that, and a retry of the same run does not bring it back.
+#[tokio::test(start_paused = true)]
+async fn a_half_switched_release_is_rolled_back_to_what_was_live() {
+    use asset_sync::bucket::{BucketErrorKind, MemoryFault};
+    let world = World::new();
+    let (first, second) = (world.site(&v1()), world.site(&v2()));
+    world.deploy(&first, "1.0.0").await.unwrap();
+    world.store.on_call(|call| {
+        let root = call.operation == "PutObject" && call.key.as_deref() == Some("index.html");
+        root.then_some(MemoryFault::Before(BucketErrorKind::Denied))
+    });
+    world.deploy(&second, "2.0.0").await.unwrap_err();
+    world.store.clear_faults();
+    assert_eq!(world.text("robots.txt").unwrap(), "two", "the switch had begun");
+    back(&world, RollbackTo::Previous, Some("2.0.0")).await.unwrap();
+    world.assert_serves(&first);
+    assert!(world.text("new/index.html").is_none());
+    assert!(world.current().pending.is_none() && world.current().debts.is_empty());
+    let error = world.deploy(&second, "2.0.0").await.unwrap_err();
+    assert!(matches!(error, Error::Conflict(asset_sync::Conflict::RolledBack { .. })), "{error}");
+}
