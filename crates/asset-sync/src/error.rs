@@ -8,6 +8,7 @@ use crate::cdn::{CdnError, CdnErrorKind};
 use crate::plan::Shrink;
 use crate::site::ScanError;
 use crate::state::StateError;
+use crate::verify::Observation;
 
 /// A deployment that did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,9 @@ pub enum Error {
         /// How long this run waited.
         waited: Duration,
     },
+    /// The live site is not what the release says.
+    #[error(transparent)]
+    NotVerified(#[from] NotVerified),
     /// No such release.
     #[error("{0}")]
     NoSuchRelease(String),
@@ -153,6 +157,29 @@ pub enum Conflict {
     },
 }
 
+/// What was seen of the live site, and what was done about it.
+#[derive(Debug, thiserror::Error)]
+#[error("release {release} {}: {}{}", if *.wrong { "is not what is served" } else { "could not be looked at" }, observed(.observations), .rolled_back_to.as_ref().map(|r| format!(". Rolled back: {r} is live again")).unwrap_or_default())]
+pub struct NotVerified {
+    /// The release that was deployed.
+    pub release: String,
+    /// Whether there is positive evidence against it.
+    pub wrong: bool,
+    /// What was seen, by URL.
+    pub observations: Vec<Observation>,
+    /// The release that is live again.
+    pub rolled_back_to: Option<String>,
+}
+
+fn observed(observations: &[Observation]) -> String {
+    const SHOWN: usize = 5;
+    let text = observations.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    match observations.len().checked_sub(SHOWN) {
+        None | Some(0) => text,
+        Some(more) => format!("{text}; and {more} more"),
+    }
+}
+
 fn listing(keys: &[String]) -> String {
     const SHOWN: usize = 10;
     let text = keys.iter().take(SHOWN).map(|k| format!("{k:?}")).collect::<Vec<_>>().join(", ");
@@ -177,6 +204,8 @@ pub enum ErrorClass {
     Transient,
     /// Stopped for safety before anything visible changed.
     Refused,
+    /// The live site is not what was deployed, or could not be looked at.
+    Verification,
     /// Told to stop.
     Interrupted,
 }
@@ -212,6 +241,7 @@ impl Error {
             | Self::Unsettled { .. }
             | Self::SourceChanged { .. }
             | Self::InvalidationTimeout { .. } => ErrorClass::Transient,
+            Self::NotVerified(_) => ErrorClass::Verification,
             Self::Interrupted => ErrorClass::Interrupted,
             Self::Internal(_) => ErrorClass::Bug,
         }

@@ -25,6 +25,8 @@ pub enum Step {
     Confirm,
     /// Invalidating, until every edge has done so.
     Invalidate,
+    /// Looking at the live site as a visitor does.
+    Verify,
     /// Deleting what no kept release needs.
     Prune,
     /// Recording the outcome.
@@ -41,6 +43,7 @@ impl fmt::Display for Step {
             Self::Switch => "switch",
             Self::Confirm => "confirm",
             Self::Invalidate => "invalidate",
+            Self::Verify => "verify",
             Self::Prune => "prune",
             Self::Record => "record",
         })

@@ -30,6 +30,8 @@ pub(super) struct Decision {
     /// What objects that stand in the way were found to be.
     pub(super) inspected: HashMap<String, Inspection>,
     pub(super) demoted: Vec<Key>,
+    /// What was live when it was first decided.
+    pub(super) previous: Option<ReleaseId>,
     /// Paths that the switch makes stale.
     pub(super) paths: Vec<String>,
     /// Paths of pages that go away.
@@ -93,7 +95,8 @@ impl Deployer {
         let paths = self.stale_paths(&desired, &diff);
         let removed_paths = covering_paths(removed_pages(&diff), &self.options.url_prefix, self.options.invalidation);
         let (release, known) = release;
-        Ok(Decision { snapshot, desired, release, known, diff, inspected, demoted, paths, removed_paths })
+        let previous = snapshot.current.live.clone();
+        Ok(Decision { snapshot, desired, release, known, diff, inspected, demoted, previous, paths, removed_paths })
     }
 
     /// Diffs and looks at what needs looking at, until nothing is left open.

@@ -20,6 +20,7 @@ use crate::plan::{Adopt, InvalidationMode, MaxShrink, UrlPrefix};
 use crate::progress::{Progress, Silent};
 use crate::site::Site;
 use crate::state::{StateArea, Target};
+use crate::verify::{OnFailure, Verifier};
 use recorder::Recorder;
 
 mod decide;
@@ -36,6 +37,7 @@ mod stage;
 mod status;
 mod switch;
 mod upload;
+mod verify;
 
 pub use report::{InvalidationReport, Outcome, PlanReport, PlannedDelete, PlannedWrite, Report, Tally};
 pub use rollback::RollbackTo;
@@ -109,6 +111,12 @@ pub struct Options {
     pub part_size: u64,
     /// Retries, and requests in flight.
     pub retry: RetryPolicy,
+    /// Looks at the site after the switch; `None` to look at nothing.
+    pub verifier: Option<Arc<dyn Verifier>>,
+    /// Whether a site that cannot be looked at is a failure (without a rollback).
+    pub verification_required: bool,
+    /// What to do when the site shows positive evidence against the release.
+    pub on_failure: OnFailure,
     /// The wall clock.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Told what happens.
@@ -143,6 +151,9 @@ impl Default for Options {
             buffer: 64 * 1024 * 1024,
             part_size: 8 * 1024 * 1024,
             retry: RetryPolicy::default(),
+            verifier: None,
+            verification_required: false,
+            on_failure: OnFailure::default(),
             clock: Arc::new(Timestamp::now),
             progress: Arc::new(Silent),
         }

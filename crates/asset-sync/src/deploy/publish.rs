@@ -12,9 +12,10 @@ use super::session::Session;
 use super::stage::adopted_release;
 use super::switch::{Source, Written, is_overtaken};
 use super::upload::Uploader;
+use super::verify::Looked;
 use super::{Deployer, ReleaseInfo};
 use crate::bucket::{Bucket as _, ETag, ListedObject};
-use crate::error::Error;
+use crate::error::{Error, NotVerified};
 use crate::plan::Write;
 use crate::progress::Step;
 use crate::site::Site;
@@ -38,6 +39,8 @@ pub(super) struct Finish {
     /// Releases that are gone.
     pub(super) expired: Vec<ReleaseId>,
     pub(super) invalidations: Vec<InvalidationReport>,
+    /// All is on record, and yet the site is not what it should be.
+    pub(super) not_verified: Option<NotVerified>,
 }
 
 /// Runs `work` unless told to stop first.
@@ -91,6 +94,9 @@ impl Deployer {
         let done = self.guard(&session, stop, Box::pin(work)).await;
         let (outcome, finish, decision) = self.close(session, done, |(_, finish, _)| finish).await?;
         self.forget_superseded(&decision.snapshot.current, &finish).await;
+        if let Some(failed) = finish.not_verified {
+            return Err(failed.into());
+        }
         Ok(self.deploy_report(outcome, &decision, finish.invalidations))
     }
 
@@ -304,6 +310,10 @@ impl Deployer {
     /// Everything is in place: invalidate, delete, and write down what the bucket holds.
     async fn wind_up(&self, session: &Session, mut decision: Decision) -> Result<(Finish, Decision), Error> {
         let mut invalidations = self.pay(session).await?;
+        let not_verified = match self.look_at_release(session, &decision).await? {
+            Looked::RolledBack(finish) => return Ok((finish, decision)),
+            Looked::Stays(not_verified) => not_verified,
+        };
         let pruned = Pruned {
             live: &decision.release.id,
             desired: &decision.desired,
@@ -320,6 +330,7 @@ impl Deployer {
         finish.done = true;
         finish.inventory = Some(self.step(Step::Record, 0, 0, record).await?);
         finish.invalidations = invalidations;
+        finish.not_verified = not_verified;
         Ok((finish, decision))
     }
 
@@ -339,7 +350,7 @@ impl Deployer {
     }
 
     fn deploy_report(&self, result: Outcome, decision: &Decision, invalidations: Vec<InvalidationReport>) -> Report {
-        let previous = decision.snapshot.current.live.as_ref().map(ToString::to_string);
+        let previous = decision.previous.as_ref().map(ToString::to_string);
         Report {
             unchanged: decision.unchanged_tally(),
             foreign: decision.diff.foreign,

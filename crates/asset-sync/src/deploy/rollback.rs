@@ -99,7 +99,12 @@ impl Deployer {
         Ok(self.run_report(Outcome::Unchanged, live, None, Vec::new()))
     }
 
-    async fn go_back(&self, session: &Session, before: &Current, target: &ReleaseRecord) -> Result<Finish, Error> {
+    pub(super) async fn go_back(
+        &self,
+        session: &Session,
+        before: &Current,
+        target: &ReleaseRecord,
+    ) -> Result<Finish, Error> {
         self.abort_recorded_uploads(session).await;
         let wanted = self.wanted(before, target).await?;
         let now = self.now();

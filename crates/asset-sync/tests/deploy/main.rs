@@ -11,4 +11,5 @@ mod repair;
 mod retention;
 mod rollback;
 mod state;
+mod verification;
 mod world;

@@ -1,0 +1,88 @@
+//! What is done with what a look at the live site shows.
+
+use std::sync::Arc;
+
+use asset_sync::deploy::{Options, Outcome};
+use asset_sync::state::Manifest;
+use asset_sync::verify::{Observation, OnFailure, Verdict, Verifier};
+use asset_sync::{Conflict, Error, ErrorClass};
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use crate::world::{World, info, v1, v2};
+
+/// Sees the same thing wherever it looks, but for release 1, which is always right.
+struct Sees(Verdict);
+
+#[async_trait]
+impl Verifier for Sees {
+    async fn verify(&self, manifest: &Manifest, state_path: Option<&str>) -> Verdict {
+        assert_eq!(state_path, Some(".deploy/current"));
+        let first = manifest.files.iter().any(|f| f.key.as_str() == "old/index.html");
+        if first { Verdict::default() } else { self.0.clone() }
+    }
+}
+
+fn observation() -> Observation {
+    Observation { url: "https://site.test/app.js".into(), what: "content type is text/html".into() }
+}
+
+fn wrong() -> Verdict {
+    Verdict { wrong: vec![observation()], ..Verdict::default() }
+}
+
+async fn deploy_second(world: &World, options: Options) -> Result<asset_sync::deploy::Report, Error> {
+    world.deploy(&world.site(&v1()), "1.0.0").await.unwrap();
+    let site = world.site(&v2());
+    world.deployer_with(options).deploy(&site, &info("2.0.0"), &CancellationToken::new()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn positive_evidence_brings_the_last_release_back() {
+    let world = World::new();
+    let options = Options { verifier: Some(Arc::new(Sees(wrong()))), ..world.options() };
+    let error = deploy_second(&world, options).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Verification);
+    let text = error.to_string();
+    assert!(text.contains("https://site.test/app.js") && text.contains("is live again"), "{text}");
+    world.assert_serves(&world.site(&v1()));
+    let current = world.current();
+    assert_eq!(current.live_release().unwrap().version, "1.0.0");
+    assert!(current.pending.is_none() && current.debts.is_empty() && current.lease.is_none());
+    // The Job's retry does not try the broken release once more.
+    let error = world.deploy(&world.site(&v2()), "2.0.0").await.unwrap_err();
+    assert!(matches!(error, Error::Conflict(Conflict::RolledBack { .. })), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_stays_where_that_is_wanted_or_nothing_was_before() {
+    let world = World::new();
+    let options = Options { verifier: Some(Arc::new(Sees(wrong()))), on_failure: OnFailure::Keep, ..world.options() };
+    let error = deploy_second(&world, options.clone()).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Verification);
+    world.assert_serves(&world.site(&v2()));
+
+    let world = World::new();
+    let options = Options { on_failure: OnFailure::RollBack, verifier: options.verifier, ..world.options() };
+    let site = world.site(&v2());
+    let error =
+        world.deployer_with(options).deploy(&site, &info("2.0.0"), &CancellationToken::new()).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Verification);
+    world.assert_serves(&site);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_that_cannot_be_seen_is_a_warning_or_a_failure_without_rollback() {
+    let unseen = Verdict { unseen: vec![observation()], ..Verdict::default() };
+    let world = World::new();
+    let options = Options { verifier: Some(Arc::new(Sees(unseen))), ..world.options() };
+    let report = deploy_second(&world, options.clone()).await.unwrap();
+    assert_eq!(report.result, Outcome::Deployed);
+    assert!(report.warnings.iter().any(|w| w.contains("could not be looked at")));
+
+    let world = World::new();
+    let options = Options { verification_required: true, verifier: options.verifier, ..world.options() };
+    let error = deploy_second(&world, options).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Verification);
+    world.assert_serves(&world.site(&v2()));
+}
