@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 
 use crate::format::Format;
+use crate::image_settings::{ImageRequirements, ImageSettings};
 use crate::problem::{Fault, Problems, Report, Warning, shown};
 use crate::settings::{Requirements, Settings};
 use crate::spelling::nearest;
@@ -85,6 +86,14 @@ impl Environment {
     /// Every problem of the configuration, not only the first.
     pub fn settings(&self, requirements: Requirements) -> Result<(Settings, Vec<Warning>), Problems> {
         crate::settings::read(self, requirements)
+    }
+
+    /// The settings of `image-tagger`, and what is odd but stops nothing.
+    ///
+    /// # Errors
+    /// Every problem of the configuration, not only the first.
+    pub fn image_settings(&self, requirements: ImageRequirements) -> Result<(ImageSettings, Vec<Warning>), Problems> {
+        crate::image_settings::read(self, requirements)
     }
 
     /// The table that `deploy config` prints. It can be made whatever problems there are.

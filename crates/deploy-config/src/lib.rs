@@ -30,6 +30,7 @@
 mod choice;
 mod environment;
 mod format;
+mod image_settings;
 mod markdown;
 mod problem;
 mod settings;
@@ -40,6 +41,7 @@ pub mod variables;
 
 pub use choice::{Adopt, ConditionalWrites, Invalidation, Log};
 pub use environment::Environment;
+pub use image_settings::{ImageRequirements, ImageSettings, Login, Pipeline, Secret, WebIdentity};
 pub use markdown::markdown;
 pub use problem::{Fault, Problem, Problems, Warning};
 pub use settings::{Publication, Requirements, Settings};

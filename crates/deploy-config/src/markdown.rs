@@ -11,8 +11,8 @@ const INTRODUCTION: &str = "\
 <!-- Made from the registry in crates/deploy-config. Change it there, then run:
      cargo run -p deploy-config --example configuration-md > docs/configuration.md -->
 
-The tools are configured by environment variables. `deploy config` shows each with the value in \
-effect and where that is from.
+The tools are configured by environment variables. `deploy config` and `image-tagger config` show \
+each with the value in effect and where that is from.
 
 A deploy needs few of them:
 
@@ -40,7 +40,7 @@ without a unit is in bytes.
 whatever the variable.
 - All problems are reported at once, each under its variable's name, before any request is made; \
 the exit code is then 2. The value of a secret is never shown.
-- A name that begins with `DEPLOY_` and is nearly that of a variable below is taken for a slip and \
+- A name that begins with `DEPLOY_` or `IMAGE_` and is nearly that of a variable below is taken for a slip and \
 refused. Any other unknown one is ignored with a warning, as an older image may meet a newer \
 environment.
 ";
@@ -89,7 +89,7 @@ fn push_variable(page: &mut String, variable: &Variable) {
     page.push_str(&if_not_set);
     let readers: Vec<_> = variable.read_by.iter().map(reader).collect();
     let by_sdk = match variable.owner {
-        Owner::Ours => "",
+        Owner::Ours | Owner::Bitbucket | Owner::Convention => "",
         Owner::AwsSdk => ", through the AWS SDK",
     };
     let _ = writeln!(page, "- Read by: {}{by_sdk}", readers.join("; "));

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::environment::{Environment, Origin};
+use crate::image_settings::{self, ImageRequirements};
 use crate::problem::{Report, hide_user_info};
 use crate::settings::{Requirements, parse};
 use crate::variable::{Group, Presence, Program, Variable};
@@ -76,6 +77,9 @@ impl Table {
         match program {
             // Made for the values it works out on the way; problems are told elsewhere.
             Program::Deploy => drop(parse(environment, Requirements::Target, &mut report)),
+            Program::ImageTagger => {
+                drop(image_settings::parse(environment, ImageRequirements::Nothing, &mut report));
+            }
         }
         let rows = Group::ALL
             .iter()

@@ -63,6 +63,10 @@ pub enum Owner {
     Ours,
     /// Read by the AWS SDK itself; listed because it decides where requests go and with what rights.
     AwsSdk,
+    /// Set by Bitbucket Pipelines.
+    Bitbucket,
+    /// A convention of many tools.
+    Convention,
 }
 
 /// The heading a variable stands under. The order of the variants is the order of the page.
@@ -81,14 +85,27 @@ pub enum Group {
     State,
     /// Requests, memory, log.
     Running,
+    /// What the deployment image is made from.
+    Image,
+    /// What the pipeline says of itself.
+    Pipeline,
     /// The AWS SDK's own variables.
     Aws,
 }
 
 impl Group {
     /// Every group, in the order of the page.
-    pub const ALL: [Self; 7] =
-        [Self::Release, Self::Target, Self::Invalidation, Self::Safety, Self::State, Self::Running, Self::Aws];
+    pub const ALL: [Self; 9] = [
+        Self::Release,
+        Self::Target,
+        Self::Invalidation,
+        Self::Safety,
+        Self::State,
+        Self::Running,
+        Self::Image,
+        Self::Pipeline,
+        Self::Aws,
+    ];
 
     /// The heading.
     pub fn title(self) -> &'static str {
@@ -99,6 +116,8 @@ impl Group {
             Self::Safety => "Safety",
             Self::State => "Lease, history and retention",
             Self::Running => "How it runs",
+            Self::Image => "Cutting the image",
+            Self::Pipeline => "The pipeline's own variables",
             Self::Aws => "The AWS SDK's own variables",
         }
     }
@@ -121,6 +140,10 @@ impl Group {
                  and the archived entry files: what rollback and the next deploy work from."
             }
             Self::Running => "Few deploys need another value than the default.",
+            Self::Image => "`image-tagger` puts a built site on a base image and pushes it under its version.",
+            Self::Pipeline => {
+                "Set by Bitbucket Pipelines, or used by many tools. Elsewhere set those that are wanted by hand."
+            }
             Self::Aws => {
                 "Read by the AWS SDK, not by these tools. Those that people meet are listed here; \
                  the SDK knows more. Credentials are looked for in this order: environment, \
@@ -137,16 +160,19 @@ impl Group {
 pub enum Program {
     /// The binary `deploy`.
     Deploy,
+    /// The binary `image-tagger`.
+    ImageTagger,
 }
 
 impl Program {
     /// Every program.
-    pub const ALL: [Self; 1] = [Self::Deploy];
+    pub const ALL: [Self; 2] = [Self::Deploy, Self::ImageTagger];
 
     /// The binary's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Deploy => "deploy",
+            Self::ImageTagger => "image-tagger",
         }
     }
 
@@ -154,6 +180,7 @@ impl Program {
     pub fn prefix(self) -> &'static str {
         match self {
             Self::Deploy => "DEPLOY_",
+            Self::ImageTagger => "IMAGE_",
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 
-use deploy_config::{Environment, Owner, Program, Requirements, Variable, markdown, registry};
+use deploy_config::{
+    Environment, ImageRequirements, Owner, Problems, Program, Requirements, Variable, markdown, registry,
+};
 use proptest::prelude::*;
 
 /// What a deploy needs at the least. No value here is a variable's default or example.
@@ -23,7 +25,7 @@ fn environment(first: &[(&str, &str)]) -> Environment {
 }
 
 fn ours() -> impl Iterator<Item = &'static Variable> {
-    registry().filter(|variable| variable.owner == Owner::Ours)
+    registry().filter(|variable| variable.owner == Owner::Ours && variable.is_read_by(Program::Deploy))
 }
 
 /// Experiment: with `DEPLOY_ALLOW_OLDER` not parsed, or its field named unlike its variable, this fails.
@@ -41,24 +43,44 @@ fn every_variable_of_ours_changes_the_settings() {
 #[test]
 fn an_unresolved_expression_is_refused_in_every_variable() {
     for requirements in [Requirements::Publish, Requirements::Target] {
-        for variable in registry() {
+        for variable in registry().filter(|variable| variable.is_read_by(Program::Deploy)) {
             for value in ["null", "<+env.variables.x>", "a<+x>b"] {
                 let result = environment(&[(variable.name, value)]).settings(requirements);
-                let problems = result.unwrap_err();
-                let named: Vec<_> = problems.iter().map(|problem| problem.variable.as_str()).collect();
-                assert_eq!(named, [variable.name], "{value}");
-                assert!(problems.to_string().contains("Harness"), "{problems}");
+                check_refusal(variable.name, value, &result.unwrap_err());
             }
+        }
+    }
+    for variable in registry().filter(|variable| variable.is_read_by(Program::ImageTagger)) {
+        for value in ["null", "<+env.variables.x>", "a<+x>b"] {
+            let mut given = vec![(variable.name, value)];
+            // One half of a login alone would be a second problem.
+            match variable.name {
+                "IMAGE_USERNAME" => given.push(("IMAGE_PASSWORD", "secret")),
+                "IMAGE_PASSWORD" => given.push(("IMAGE_USERNAME", "ci")),
+                _ => {}
+            }
+            let result = Environment::new(given.into_iter().map(|(name, value)| (name.into(), value.into())))
+                .image_settings(ImageRequirements::Nothing);
+            check_refusal(variable.name, value, &result.unwrap_err());
         }
     }
 }
 
+fn check_refusal(variable: &str, value: &str, problems: &Problems) {
+    let named: Vec<_> = problems.iter().map(|problem| problem.variable.as_str()).collect();
+    assert_eq!(named, [variable], "{value}");
+    assert!(problems.to_string().contains("Harness"), "{problems}");
+}
+
 #[test]
 fn a_variable_is_in_the_table_and_on_the_page() {
-    let table = environment(&[]).table(Program::Deploy);
+    let tables = Program::ALL.map(|program| (program, Environment::default().table(program)));
     let page = markdown();
     for variable in registry() {
-        assert!(table.rows.iter().any(|row| row.variable == variable.name), "{}", variable.name);
+        for (program, table) in &tables {
+            let listed = table.rows.iter().any(|row| row.variable == variable.name);
+            assert_eq!(listed, variable.is_read_by(*program), "{} {program:?}", variable.name);
+        }
         assert!(page.contains(&format!("### `{}`\n", variable.name)), "{}", variable.name);
     }
 }

@@ -1,6 +1,7 @@
 //! The formats of values: each parses a text, and says in words what it accepts.
 
 mod amount;
+mod image;
 mod name;
 mod path;
 
@@ -8,6 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 pub(crate) use amount::{ByteSize, DurationBetween, Share, WholeNumber, show_duration, show_size};
+pub(crate) use image::{ImageReference, ImageRepository, RegistryHosts};
 pub(crate) use name::{BucketName, DistributionIds, Label, Region};
 pub(crate) use path::{FilePath, HttpUrl, KeyPrefix, UrlPath};
 

@@ -7,15 +7,17 @@
 
 mod aws;
 mod deploy;
+mod image;
 
 pub use aws::*;
 pub use deploy::*;
+pub use image::*;
 
 use crate::variable::Variable;
 
 /// Every variable, grouped by program and in the order of the documentation.
 pub fn registry() -> impl Iterator<Item = &'static Variable> {
-    DEPLOY.iter().chain(AWS).copied()
+    DEPLOY.iter().chain(IMAGE).chain(AWS).copied()
 }
 
 /// The variable of that name.
@@ -106,11 +108,15 @@ mod tests {
         for variable in registry() {
             assert!(seen.insert(variable.name), "{} is declared twice", variable.name);
             assert!(!variable.read_by.is_empty(), "{} is read by nobody", variable.name);
-            if variable.owner == Owner::Ours {
-                let program = variable.read_by[0].program;
-                assert!(variable.name.starts_with(program.prefix()), "{}", variable.name);
-            } else {
-                assert_eq!(variable.group, Group::Aws, "{}", variable.name);
+            match variable.owner {
+                Owner::Ours => {
+                    let program = variable.read_by[0].program;
+                    assert!(variable.name.starts_with(program.prefix()), "{}", variable.name);
+                }
+                Owner::AwsSdk => assert_eq!(variable.group, Group::Aws, "{}", variable.name),
+                Owner::Bitbucket | Owner::Convention => {
+                    assert_eq!(variable.group, Group::Pipeline, "{}", variable.name);
+                }
             }
         }
     }
