@@ -118,6 +118,12 @@ pub enum Refusal {
         /// Its key.
         key: String,
     },
+    /// The build itself is at fault.
+    #[error("the site is not fit to be deployed; nothing was written:\n{}", crate::site::listing(findings))]
+    Preflight {
+        /// What was found, by file and line. The message shows 50.
+        findings: Vec<crate::site::Finding>,
+    },
     /// A deployment or rollback is half done.
     #[error("a deployment or rollback of this target is not finished: run it again, or roll back, before pruning")]
     Unfinished,

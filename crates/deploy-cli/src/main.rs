@@ -1,9 +1,28 @@
 //! `deploy`: put a built web site live on S3 and CloudFront.
-#![allow(clippy::print_stderr, reason = "a command line tool talks to its user")]
+//!
+//! This program takes its configuration from the environment (`deploy-config`), hands the work to
+//! the library (`asset-sync`), and tells what came of it: to a person at a terminal, or as JSON
+//! lines and one result object to a machine. What it can do is said by `deploy --help`.
 
 use std::process::ExitCode;
 
+use clap::Parser as _;
+
+mod args;
+mod commands;
+mod connect;
+mod exit;
+mod failure;
+mod hint;
+#[cfg(feature = "local")]
+mod local;
+mod output;
+mod signals;
+
 fn main() -> ExitCode {
-    eprintln!("deploy: not built yet; the library `asset-sync` does the work already");
-    ExitCode::from(2)
+    let command = args::Args::parse().into_command();
+    let environment = connect::environment(&command);
+    let output = output::Output::new(&command, &environment);
+    let end = exit::catching_panics(|| commands::execute(&command, &environment, &output));
+    output.end(&command, &end)
 }

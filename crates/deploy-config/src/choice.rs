@@ -45,6 +45,40 @@ choice! {
 }
 
 choice! {
+    /// What is done with source maps (`DEPLOY_SOURCE_MAPS`).
+    SourceMaps {
+        /// They are deployed.
+        Allow = "allow",
+        /// They are deployed with a warning.
+        Warn = "warn",
+        /// They stop the deploy.
+        Refuse = "refuse",
+    }
+}
+
+choice! {
+    /// Whether the live site is looked at after the switch (`DEPLOY_VERIFY`).
+    Verify {
+        /// Where its URL is known; what cannot be reached is a warning.
+        Auto = "auto",
+        /// Always; what cannot be reached is a failure.
+        Required = "required",
+        /// Never.
+        Off = "off",
+    }
+}
+
+choice! {
+    /// What is done when the live site is not what was deployed (`DEPLOY_ON_FAILURE`).
+    OnFailure {
+        /// The release before it is made live again.
+        Rollback = "rollback",
+        /// It stays live.
+        Keep = "keep",
+    }
+}
+
+choice! {
     /// How progress and results are written (`DEPLOY_LOG`).
     Log {
         /// Text at a terminal, JSON lines elsewhere.

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
-use crate::format::Format;
+use crate::format::{Format, NamePrefix};
 use crate::image_settings::{ImageRequirements, ImageSettings};
 use crate::problem::{Fault, Problems, Report, Warning, shown};
 use crate::settings::{Requirements, Settings};
 use crate::spelling::nearest;
 use crate::table::Table;
 use crate::variable::{Owner, Presence, Program, Variable};
-use crate::variables::{find, registry};
+use crate::variables::{DEPLOY_VALUES_PREFIX, find, registry};
 
 /// The environment variables that concern these tools, and values given in their place.
 ///
@@ -26,6 +26,8 @@ pub struct Environment {
     given: BTreeMap<&'static str, Given>,
     /// Names with one of our prefixes that no variable has.
     unknown: BTreeSet<String>,
+    /// Variables whose name begins with `DEPLOY_VALUES_PREFIX`.
+    for_the_site: BTreeMap<String, OsString>,
 }
 
 /// What was given for one variable.
@@ -49,9 +51,15 @@ impl Environment {
     /// as in the C library.
     pub fn new(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let mut this = Self::default();
+        let vars: Vec<(OsString, OsString)> = vars.into_iter().collect();
+        let prefix = vars.iter().find(|(name, _)| name == DEPLOY_VALUES_PREFIX.name);
+        let prefix = prefix.and_then(|(_, value)| NamePrefix.parse(value.to_str()?.trim()).ok());
+        let prefix = prefix.as_deref().or(DEPLOY_VALUES_PREFIX.default_text()).unwrap_or_default();
         for (name, value) in vars {
             let name = name.to_string_lossy();
-            if let Some(variable) = find(&name) {
+            if !prefix.is_empty() && name.len() > prefix.len() && name.starts_with(prefix) {
+                this.for_the_site.entry(name.into_owned()).or_insert(value);
+            } else if let Some(variable) = find(&name) {
                 this.given.entry(variable.name).or_default().environment.get_or_insert(value);
             } else if Program::ALL.iter().any(|program| has_prefix(&name, *program)) {
                 this.unknown.insert(name.into_owned());
@@ -99,6 +107,19 @@ impl Environment {
     /// The table that `deploy config` prints. It can be made whatever problems there are.
     pub fn table(&self, program: Program) -> Table {
         Table::new(self, program)
+    }
+
+    /// The values for the site, as they are; whitespace is part of them. One that is not UTF-8 is
+    /// reported.
+    pub(crate) fn site_values(&self, report: &mut Report) -> BTreeMap<String, String> {
+        let mut values = BTreeMap::new();
+        for (name, value) in &self.for_the_site {
+            match value.to_str() {
+                Some(text) => drop(values.insert(name.clone(), text.to_owned())),
+                None => report.problem(name, None, Fault::NotUnicode),
+            }
+        }
+        values
     }
 
     /// What was given for `variable`, untouched.
@@ -200,6 +221,7 @@ impl fmt::Debug for Environment {
         f.debug_struct("Environment")
             .field("given", &self.given.keys().collect::<Vec<_>>())
             .field("unknown", &self.unknown)
+            .field("for_the_site", &self.for_the_site.keys().collect::<Vec<_>>())
             .finish()
     }
 }

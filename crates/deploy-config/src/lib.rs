@@ -39,12 +39,12 @@ mod table;
 mod variable;
 pub mod variables;
 
-pub use choice::{Adopt, ConditionalWrites, Invalidation, Log};
+pub use choice::{Adopt, ConditionalWrites, Invalidation, Log, OnFailure, SourceMaps, Verify};
 pub use environment::Environment;
 pub use image_settings::{ImageRequirements, ImageSettings, Login, Pipeline, Secret, WebIdentity};
 pub use markdown::markdown;
 pub use problem::{Fault, Problem, Problems, Warning};
-pub use settings::{Publication, Requirements, Settings};
+pub use settings::{Publication, Requirements, Settings, Values, Verification};
 pub use table::{Row, Source, Table};
 pub use variable::{Group, Owner, Presence, Program, Reader, Rule, Variable};
 pub use variables::registry;

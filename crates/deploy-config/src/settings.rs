@@ -1,18 +1,21 @@
 //! The settings of `deploy`, validated and typed.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::choice::{Adopt, ConditionalWrites, Invalidation, Log};
+use crate::choice::{Adopt, ConditionalWrites, Invalidation, Log, OnFailure, SourceMaps, Verify};
 use crate::environment::Environment;
 use crate::format::{Format as _, Region, show_duration, show_size};
+use crate::image_settings::Secret;
 use crate::problem::{Fault, Problem, Problems, Report, Warning};
 use crate::variable::{Presence, Program, Variable};
 use crate::variables::{
     AWS_DEFAULT_REGION, AWS_REGION, DEPLOY_BUFFER, DEPLOY_LEASE, DEPLOY_LEASE_WAIT, DEPLOY_PART_SIZE, DEPLOY_PREFIX,
-    DEPLOY_REGION, DEPLOY_REQUEST_TIMEOUT, DEPLOY_SOURCE, DEPLOY_STATE_BUCKET, DEPLOY_STATE_PREFIX, DEPLOY_URL_PREFIX,
-    DEPLOY_VERSION, DeployInputs,
+    DEPLOY_PUBLIC_URL, DEPLOY_REGION, DEPLOY_REQUEST_TIMEOUT, DEPLOY_SOURCE, DEPLOY_STATE_BUCKET, DEPLOY_STATE_PREFIX,
+    DEPLOY_URL_PREFIX, DEPLOY_VERSION, DeployInputs,
 };
 
 /// What a command cannot do without, beside bucket and region.
@@ -25,7 +28,8 @@ pub enum Requirements {
     Target,
 }
 
-/// The settings of `deploy`. They hold no secret: credentials go to the AWS SDK alone.
+/// The settings of `deploy`. Of secrets they hold only the header that `deploy verify` sends, which their
+/// `Debug` does not show: credentials go to the AWS SDK alone.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Settings {
@@ -89,6 +93,52 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// How progress and results are written.
     pub log: Log,
+    /// A file for the result in one line, where one was named.
+    pub termination_log: Option<PathBuf>,
+    /// What reaches the site.
+    pub values: Values,
+    /// What is done with source maps.
+    pub source_maps: SourceMaps,
+    /// Whether and how the live site is looked at.
+    pub verification: Verification,
+}
+
+/// What reaches the site of the environment.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Values {
+    /// What the names of the variables begin with.
+    pub prefix: String,
+    /// The values by the full name of their variable.
+    pub values: BTreeMap<String, String>,
+    /// A JSON file to make of them, by its path within the site.
+    pub json: Option<String>,
+    /// A script to make of them, by its path within the site.
+    pub js: Option<String>,
+    /// Globs of the files in which placeholders are filled in.
+    pub templates: Option<Vec<String>>,
+}
+
+/// Shows names, no values.
+impl fmt::Debug for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Values")
+            .field("prefix", &self.prefix)
+            .field("names", &self.values.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether and how the live site is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verification {
+    /// The URL under which visitors find the site.
+    pub public_url: Option<String>,
+    /// Whether it is looked at after the switch.
+    pub verify: Verify,
+    /// A header to send: its name and its value.
+    pub header: Option<(String, Secret)>,
+    /// What is done when the site is not what was deployed.
+    pub on_failure: OnFailure,
 }
 
 /// What a release is made from.
@@ -201,6 +251,25 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
     let buffer = given.deploy_buffer.required(report);
     let request_timeout = given.deploy_request_timeout.required(report);
     let log = given.deploy_log.required(report);
+    let termination_log = given.deploy_termination_log.optional(report);
+
+    let values_prefix = given.deploy_values_prefix.required(report);
+    let values = values_prefix.map(|prefix| Values {
+        prefix,
+        values: environment.site_values(report),
+        json: given.deploy_values_json.optional(report),
+        js: given.deploy_values_script.optional(report),
+        templates: given.deploy_templates.optional(report),
+    });
+    let source_maps = given.deploy_source_maps.required(report);
+    let public_url = given.deploy_public_url.optional(report);
+    let verify = given.deploy_verify.required(report);
+    let header = given.deploy_verify_header.optional(report).map(|(name, value)| (name, Secret::new(value)));
+    let on_failure = given.deploy_on_failure.required(report);
+    if verify == Some(Verify::Required) && public_url.is_none() && !given.deploy_public_url.is_given() {
+        let reason = "is required by DEPLOY_VERIFY=required and is not set. Set it to the site's URL";
+        report.conflict(&DEPLOY_PUBLIC_URL, reason.to_owned());
+    }
 
     if let (Some(bucket), Some(state_bucket)) = (&bucket, &state_bucket)
         && bucket == state_bucket
@@ -298,6 +367,10 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
         buffer: buffer?,
         request_timeout: request_timeout?,
         log: log?,
+        termination_log,
+        values: values?,
+        source_maps: source_maps?,
+        verification: Verification { public_url, verify: verify?, header, on_failure: on_failure? },
     })
 }
 

@@ -55,15 +55,7 @@ mod tests {
             "DEPLOY_SERVICE_PORT_HTTP",
         ];
         // What later versions of `deploy` will read: an older image must accept them.
-        let of_later = [
-            "DEPLOY_PUBLIC_URL",
-            "DEPLOY_ON_FAILURE",
-            "DEPLOY_VERIFY",
-            "DEPLOY_VERIFY_HEADER",
-            "DEPLOY_TERMINATION_LOG",
-            "DEPLOY_SOURCE_MAPS",
-            "DEPLOY_VALUES",
-        ];
+        let of_later = ["DEPLOY_CANARY_SHARE", "DEPLOY_NOTIFY_URL", "DEPLOY_METRICS"];
         for name in of_kubernetes.into_iter().chain(of_later).chain(["DEPLOY_", "DEPLOY_KEY"]) {
             assert_eq!(guess(name), None, "{name}");
         }

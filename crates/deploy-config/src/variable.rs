@@ -77,8 +77,12 @@ pub enum Group {
     Release,
     /// Where they go.
     Target,
+    /// What differs between environments.
+    Values,
     /// CloudFront.
     Invalidation,
+    /// Looking at the live site.
+    Verification,
     /// What keeps a deploy from doing harm.
     Safety,
     /// Lease, history and retention.
@@ -95,10 +99,12 @@ pub enum Group {
 
 impl Group {
     /// Every group, in the order of the page.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Release,
         Self::Target,
+        Self::Values,
         Self::Invalidation,
+        Self::Verification,
         Self::Safety,
         Self::State,
         Self::Running,
@@ -112,7 +118,9 @@ impl Group {
         match self {
             Self::Release => "What is deployed",
             Self::Target => "Where it goes",
+            Self::Values => "What differs between environments",
             Self::Invalidation => "CloudFront",
+            Self::Verification => "Looking at the live site",
             Self::Safety => "Safety",
             Self::State => "Lease, history and retention",
             Self::Running => "How it runs",
@@ -132,6 +140,18 @@ impl Group {
             Self::Target => {
                 "The bucket, the place in it, and how that place is seen from a browser. Two \
                  deploys are of one *target* when they have the same bucket and prefix."
+            }
+            Self::Values => {
+                "One image goes through all environments; only these values differ. Every variable \
+                 whose name begins with `DEPLOY_VALUES_PREFIX` reaches the site, as a placeholder \
+                 `__WEBAPP_NAME__` in HTML and JSON files and, if asked for, in a generated file. \
+                 Nothing else of the environment ever does. They are public: never put a secret \
+                 there."
+            }
+            Self::Verification => {
+                "After the switch the site is fetched as a browser would, through its CDN, and \
+                 compared with the release. Only positive evidence of wrong content counts against \
+                 the release; `deploy verify` does the same at any time."
             }
             Self::Invalidation => "Which distributions serve the site, and how their caches learn of a new release.",
             Self::Safety => "What may stop a deploy before it has changed anything, and how to let it through.",

@@ -42,7 +42,20 @@ fn every_mistake_is_named_at_once() {
         ("SOURCE_DATE_EPOCH", "today"),
         ("IMAGE_REPOSITORI", "x"),
     ];
-    insta::assert_snapshot!(problems(&given, ImageRequirements::Cut), @"");
+    insta::assert_snapshot!(problems(&given, ImageRequirements::Cut), @r#"
+    IMAGE_SITE: is "https://example.com/dist": write the path of a directory on this machine, not a URL
+    IMAGE_BASE: is "registry.example.com/deploy": write it with a tag or digest, such as `…:1.0.0`: `latest` is never assumed
+    IMAGE_REPOSITORY: is "registry.example.com/webapp:latest": write the repository alone, without a tag or digest: the tag is made from the version
+    IMAGE_VERSION: is "1 2": write it without spaces and control characters
+    IMAGE_PASSWORD: is not set. Set it to the password or token of IMAGE_USERNAME
+    IMAGE_INSECURE_REGISTRIES: is "http://x": entry 1 is not a host; write hosts such as `127.0.0.1:5000`, separated by commas
+    IMAGE_REQUEST_TIMEOUT: is "9": it has no unit; write one, such as `90s` for seconds or `15m` for minutes
+    IMAGE_LOG: is "xml": write auto, text or json
+    BITBUCKET_COMMIT: is not a commit: write its 7 to 64 hexadecimal digits
+    BITBUCKET_BUILD_NUMBER: is "x": write a whole number
+    SOURCE_DATE_EPOCH: is "today": write a whole number from 0 to 253402300799
+    IMAGE_REPOSITORI: is not a known variable. Did you mean IMAGE_REPOSITORY?
+    "#);
 }
 
 #[test]

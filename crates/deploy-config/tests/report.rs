@@ -228,6 +228,19 @@ fn the_defaults() {
         buffer: 67108864,
         request_timeout: 30s,
         log: Auto,
+        termination_log: None,
+        values: Values {
+            prefix: "WEBAPP_",
+            names: [],
+            ..
+        },
+        source_maps: Warn,
+        verification: Verification {
+            public_url: None,
+            verify: Auto,
+            header: None,
+            on_failure: Rollback,
+        },
     }
     "#);
 }
@@ -318,13 +331,26 @@ fn the_table() {
       DEPLOY_REGION                           eu-central-1                    derived      The bucket's region
       DEPLOY_FORCE_PATH_STYLE                 false                           default      Whether the bucket's name goes into the path, not the host name
 
+    What differs between environments
+      DEPLOY_VALUES_PREFIX                    WEBAPP_                         default      What the names of variables for the site begin with
+      DEPLOY_VALUES_JSON                      (not set)                       -            A JSON file to make of the values
+      DEPLOY_VALUES_SCRIPT                    (not set)                       -            A script to make of the values
+      DEPLOY_TEMPLATES                        (not set)                       -            Files in which placeholders are filled in
+
     CloudFront
       DEPLOY_DISTRIBUTION_IDS                 (not set)                       -            The CloudFront distributions that serve the site
       DEPLOY_INVALIDATION                     exact                           default      Which paths are invalidated
       DEPLOY_INVALIDATION_TIMEOUT             15m                             default      How long to wait for invalidations to complete
 
+    Looking at the live site
+      DEPLOY_PUBLIC_URL                       (not set)                       -            The URL under which visitors find the site
+      DEPLOY_VERIFY                           auto                            default      Whether the site is looked at after the switch
+      DEPLOY_VERIFY_HEADER                    (not set)                       -            A header for environments that are protected
+      DEPLOY_ON_FAILURE                       rollback                        default      What is done when the live site is not what was deployed
+
     Safety
       DEPLOY_MAX_SHRINK                       50%                             default      The largest share of the live release's files that a new one may lack
+      DEPLOY_SOURCE_MAPS                      warn                            default      What is done with source maps
       DEPLOY_ADOPT                            refuse                          default      What to do with a foreign object that has a key of ours and other content
       DEPLOY_ALLOW_OLDER                      false                           default      Whether an older release may replace a newer one
       DEPLOY_CONDITIONAL_WRITES               require                         default      Whether the store must support conditional writes
@@ -342,6 +368,7 @@ fn the_table() {
       DEPLOY_PART_SIZE                        8MiB                            default      The size from which a file is uploaded in parts, and of each part
       DEPLOY_BUFFER                           64MiB                           default      The most bytes of file content held in memory at once
       DEPLOY_REQUEST_TIMEOUT                  30s                             default      How long one request may take before it is tried again
+      DEPLOY_TERMINATION_LOG                  (not set)                       -            A file for the result in one line
       DEPLOY_LOG                              auto                            default      How progress and results are written
 
     The AWS SDK's own variables

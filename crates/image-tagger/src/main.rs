@@ -1,9 +1,9 @@
-//! `image-tagger`: cut a deployment image of a webapp release.
-#![allow(clippy::print_stderr, reason = "a command line tool talks to its user")]
+//! `image-tagger`: cuts the deployment image of a webapp release.
 
 use std::process::ExitCode;
 
+mod cli;
+
 fn main() -> ExitCode {
-    eprintln!("image-tagger: not built yet");
-    ExitCode::from(2)
+    cli::run()
 }

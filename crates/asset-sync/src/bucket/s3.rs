@@ -128,7 +128,8 @@ impl Bucket for S3Bucket {
             .list_objects_v2()
             .bucket(&self.options.bucket)
             .encoding_type(EncodingType::Url)
-            .set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()))
+            // Empty too: a policy's condition on `s3:prefix` fails where the parameter is absent.
+            .prefix(prefix)
             .set_start_after(start_after.map(str::to_owned));
         let page = self.answer(context, 0, Box::pin(request.send())).await?;
 
@@ -307,7 +308,6 @@ impl Bucket for S3Bucket {
             .bucket(&self.options.bucket)
             .key(key)
             .upload_id(upload_id)
-            .checksum_type(ChecksumType::Composite)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
             .set_if_match(if_match(condition))
             .set_if_none_match(if_none_match(condition));

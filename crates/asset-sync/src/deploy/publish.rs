@@ -18,7 +18,7 @@ use crate::bucket::{Bucket as _, ETag, ListedObject};
 use crate::error::{Error, NotVerified};
 use crate::plan::Write;
 use crate::progress::Step;
-use crate::site::Site;
+use crate::site::{Role, Site};
 use crate::state::{Current, Inventory, Operation, Phase, Record, RecordedUpload, ReleaseId, ReleaseRecord};
 
 /// How often a run starts over because the bucket changed under it.
@@ -385,15 +385,7 @@ fn take_stock(decision: &Decision, written: &[Written], listed: &[ListedObject])
         });
         let seen = object.filter(|o| o.size == file.size).map(|o| (o.etag.clone(), o.last_modified));
         doubtful += usize::from(seen.is_none());
-        records.push(Record {
-            key: file.key.clone(),
-            sha256: file.sha256,
-            size: file.size,
-            headers: file.headers.clone(),
-            role: file.role,
-            demoted: file.demoted,
-            seen,
-        });
+        records.push(Record { seen, ..Record::unseen(file) });
     }
     for obsolete in &decision.diff.obsolete {
         if find(obsolete.key.as_str()).is_none() {
@@ -403,19 +395,18 @@ fn take_stock(decision: &Decision, written: &[Written], listed: &[ListedObject])
         let record = match before.inventory.get(&obsolete.key) {
             Some(record) => record.clone(),
             None => match claimed() {
-                Some(file) => Record {
-                    key: file.key.clone(),
-                    sha256: file.sha256,
-                    size: file.size,
-                    headers: file.headers.clone(),
-                    role: file.role,
-                    demoted: file.demoted,
-                    seen: None,
-                },
+                Some(file) => Record::unseen(file),
                 None => continue,
             },
         };
         records.push(record);
+    }
+    // A run that was given up may have a write under way that lands after this listing, where no
+    // other file stands. Should it, it is ours to take down.
+    for file in before.claims.values().filter_map(|c| c.last()).filter(|f| f.role != Role::Fingerprinted) {
+        if find(file.key.as_str()).is_none() && decision.desired.get(&file.key).is_none() {
+            records.push(Record::unseen(file));
+        }
     }
     records.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     (Inventory { records }, doubtful)

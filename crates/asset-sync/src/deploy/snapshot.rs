@@ -46,8 +46,8 @@ impl Deployer {
                         self.area.inventory(now.inventory.unwrap_or_default())
                     ));
                     let everything = now.releases.iter().map(|r| r.id.clone()).collect();
-                    let claims = self.read_claims(everything).await?;
-                    return Ok((now, now_etag, Inventory::default(), claims));
+                    let (inventory, claims) = self.with_claims(&now, everything, Inventory::default()).await?;
+                    return Ok((now, now_etag, inventory, claims));
                 }
                 (current, etag) = (now, now_etag);
             }
@@ -95,22 +95,38 @@ impl Deployer {
             let found = self.read_state(&key).await?;
             Ok::<_, Error>(found.map(|(bytes, _)| Inventory::decode(&key, &bytes)).transpose()?)
         };
-        let (inventory, claims) = try_join!(inventory, self.read_claims(current.unrecorded.clone()))?;
-        Ok(inventory.map(|inventory| (inventory, claims)))
+        match inventory.await? {
+            Some(inventory) => Ok(Some(self.with_claims(current, current.unrecorded.clone(), inventory).await?)),
+            None => Ok(None),
+        }
     }
 
-    /// What these releases may have put into the bucket.
-    async fn read_claims(&self, releases: Vec<ReleaseId>) -> Result<Claims, Error> {
-        let manifests: Vec<Option<Manifest>> = stream::iter(releases)
-            .map(|id| async move { self.read_manifest_if_any(&id).await })
-            .buffered(MANIFESTS_AT_ONCE)
-            .try_collect()
-            .await?;
+    /// Adds what these releases may have put into the bucket. Keys of one that was live are ours
+    /// whatever stands there; of one that never was, only what has the hash it would have written:
+    /// nobody knows how far it came, and somebody else may have been there.
+    async fn with_claims(
+        &self,
+        current: &Current,
+        releases: Vec<ReleaseId>,
+        mut inventory: Inventory,
+    ) -> Result<(Inventory, Claims), Error> {
+        let mut manifests = stream::iter(releases)
+            .map(|id| async move {
+                let was_live = current.release(&id).is_some_and(|r| r.activated_at.is_some());
+                Ok::<_, Error>((was_live, self.read_manifest_if_any(&id).await?))
+            })
+            .buffered(MANIFESTS_AT_ONCE);
         let mut claims = Claims::new();
-        for file in manifests.into_iter().flatten().flat_map(|m| m.files) {
-            claims.entry(file.key.clone()).or_default().push(file);
+        while let Some((was_live, manifest)) = manifests.try_next().await? {
+            let Some(manifest) = manifest else { continue };
+            if was_live {
+                inventory.add_unseen(&manifest);
+            }
+            for file in manifest.files {
+                claims.entry(file.key.clone()).or_default().push(file);
+            }
         }
-        Ok(claims)
+        Ok((inventory, claims))
     }
 
     /// The manifest of a release; `None` for one that was begun and never came to storing it.

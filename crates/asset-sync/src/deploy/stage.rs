@@ -96,13 +96,17 @@ impl Deployer {
             }
         }
         for key in &decision.demoted {
-            let record = decision.snapshot.inventory.get(key);
-            if let Some(record) = record
-                && let Some((etag, _)) = &record.seen
-                && missing(&record.sha256)
+            // What was looked at is known better than what was once recorded.
+            let looked_at = decision.inspected.get(key.as_str());
+            let found = looked_at.and_then(|found| Some((&found.etag, found.sha256?, found.size)));
+            let recorded = || {
+                let record = decision.snapshot.inventory.get(key)?;
+                Some((&record.seen.as_ref()?.0, record.sha256, record.size))
+            };
+            if let Some((etag, sha256, size)) = found.or_else(recorded)
+                && missing(&sha256)
             {
-                let size = record.size;
-                tasks.push(Task::Overwritten { key: key.as_str(), etag, sha256: record.sha256, size });
+                tasks.push(Task::Overwritten { key: key.as_str(), etag, sha256, size });
             }
         }
         let bytes = tasks.iter().map(Task::size).sum();

@@ -97,12 +97,11 @@ impl<'a> Uploader<'a> {
     /// A small file's served bytes, checked against what was scanned.
     pub(super) async fn read_small(&self, file: &SiteFile) -> Result<(Bytes, OwnedSemaphorePermit), Error> {
         let room = self.reserve(file.size).await?;
-        let (path, encoding, size) = (file.path.clone(), file.encoding, file.size);
+        let source = file.clone();
         let read = tokio::task::spawn_blocking(move || {
-            let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+            let mut bytes = Vec::with_capacity(usize::try_from(source.size).unwrap_or_default());
             // One byte more than expected: a file that grew is noticed without reading all of it.
-            let mut source = encoding.open(&path)?.take(size + 1);
-            source.read_to_end(&mut bytes)?;
+            source.open()?.take(source.size + 1).read_to_end(&mut bytes)?;
             let sha256 = Sha256::of(&bytes);
             Ok::<_, std::io::Error>((Bytes::from(bytes), sha256))
         });
@@ -189,8 +188,8 @@ impl<'a> Uploader<'a> {
         let (sender, mut receiver) = mpsc::channel::<PartRead>(1);
         let (request, requests) = mpsc::channel::<OwnedSemaphorePermit>(1);
         let reader = tokio::task::spawn_blocking({
-            let (path, encoding, size) = (file.path.clone(), file.encoding, file.size);
-            move || read_parts(&path, &mut *encoding.open(&path)?, size, part_size, requests, &sender)
+            let source = file.clone();
+            move || read_parts(&source.path, &mut *source.open()?, source.size, part_size, requests, &sender)
         });
         let sending = async {
             let mut in_flight = FuturesUnordered::new();

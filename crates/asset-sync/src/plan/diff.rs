@@ -179,16 +179,18 @@ impl Diff {
             }
             return;
         }
-        let ours = record.is_some() || claims.is_some();
-        let worth_hashing = !ours && (object.size == file.size || input.adopt == Adopt::Take);
+        let on_record = record.is_some();
+        let worth_hashing = !on_record && (object.size == file.size || input.adopt == Adopt::Take);
         let Some(found) = input.inspected.get(object.key.as_str()) else {
-            if ours || worth_hashing {
+            if on_record || claims.is_some() || worth_hashing {
                 self.inspect.push(ToInspect { key: file.key.clone(), needs_hash: worth_hashing });
             } else {
                 self.obstacles.push(Obstacle { file: index, found: None });
             }
             return;
         };
+        // A run that did not finish may have written this, or somebody else meanwhile: the hash tells.
+        let ours = on_record || claims.is_some_and(|c| c.iter().any(|f| found.sha256 == Some(f.sha256)));
         let same_content = found.sha256 == Some(file.sha256);
         let same_headers = found.headers == *file.headers;
         let condition = Condition::IfMatch(found.etag.clone());

@@ -8,20 +8,31 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Sha256;
 use crate::headers::Headers;
 
+mod address;
 mod encoding;
 mod fingerprint;
+mod hash;
+mod html;
 mod key;
 mod media_type;
+mod parallel;
+mod preflight;
 mod problem;
 mod rules;
 mod scan;
+mod source;
+mod values;
 mod walk;
 
 pub use encoding::ContentEncoding;
 pub use key::{Key, KeyError};
-pub use problem::{ScanError, ScanProblem};
+pub(crate) use preflight::listing;
+pub use preflight::{Finding, FindingKind, Findings, PreflightOptions, SourceMaps, preflight};
+pub use problem::{ScanError, ScanProblem, ScanWarning};
 pub use rules::{Rule, Rules, RulesError, RulesFault, RulesProblem};
 pub use scan::{ScanOptions, scan};
+use source::Source;
+pub use values::{Fault, PlaceholderFault, SiteValues, ValuesError, ValuesInput, ValuesProblem};
 
 /// How a file takes part in the switch from one release to the next.
 ///
@@ -45,7 +56,9 @@ pub enum Role {
 pub struct SiteFile {
     /// Its key, relative to the target's prefix: its path in the site with `/` between segments.
     pub key: Key,
-    /// The file on disk.
+    /// The file on disk. Its bytes are those that are served only where no environment values and
+    /// no encoding are involved: read them through [`SiteFile::open`]. For a generated file, where
+    /// it would be; there is nothing there.
     pub path: PathBuf,
     /// SHA-256 of the bytes that are served, after content encoding.
     pub sha256: Sha256,
@@ -57,6 +70,8 @@ pub struct SiteFile {
     pub headers: Arc<Headers>,
     /// Its place in the switch.
     pub role: Role,
+    /// Where the bytes come from.
+    source: Source,
 }
 
 /// A scanned site: its files in the order of their keys.
@@ -69,6 +84,8 @@ pub struct Site {
     pub skipped: Vec<PathBuf>,
     /// Rules that matched no file: most often a misspelt glob, and worth a warning.
     pub unmatched_rules: Vec<Rule>,
+    /// What is likely a mistake and stops nothing.
+    pub warnings: Vec<ScanWarning>,
 }
 
 impl Site {

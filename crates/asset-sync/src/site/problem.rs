@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::KeyError;
+use super::{Fault, Key, KeyError};
 
 /// How many problems a message shows.
 const SHOWN: usize = 50;
@@ -159,6 +159,60 @@ pub enum ScanProblem {
         /// Whether it is an HTML page, which is never immutable.
         html: bool,
     },
+    /// A placeholder that cannot be filled in.
+    #[error("{path:?}{}: {fault}", at_line(*.line))]
+    Placeholder {
+        /// The path.
+        path: PathBuf,
+        /// The line, from 1, where it is known.
+        line: Option<usize>,
+        /// The placeholder, and why.
+        fault: Fault,
+    },
+    /// A page states the hash of a file that takes environment values, and so has another one.
+    #[error(
+        "{path:?} line {line}: has an `integrity` attribute for {target}, whose content differs in every environment: remove the attribute"
+    )]
+    Integrity {
+        /// The page.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The file.
+        target: Key,
+    },
+    /// A file that is to be made of the environment values is there already.
+    #[error("{path:?}: is to be generated, and the build has a file of this name: remove it, or choose another name")]
+    Taken {
+        /// The path.
+        path: PathBuf,
+    },
+}
+
+fn at_line(line: Option<usize>) -> String {
+    line.map(|line| format!(" line {line}")).unwrap_or_default()
+}
+
+/// What is likely a mistake in a site, and stops nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScanWarning {
+    /// A variable that no placeholder names.
+    #[error("{name} is set, and no file of the site uses it: remove it, or add the placeholder __{name}__")]
+    UnusedValue {
+        /// The variable.
+        name: String,
+    },
+    /// A placeholder in a file that takes no values.
+    #[error(
+        "{path:?}: holds {placeholder}, which stays as it is, since the file takes no values: let it read the generated env.json or env.js, or an attribute of the page"
+    )]
+    StrayPlaceholder {
+        /// The path within the site.
+        path: PathBuf,
+        /// The first placeholder.
+        placeholder: String,
+    },
 }
 
 impl ScanProblem {
@@ -176,7 +230,10 @@ impl ScanProblem {
             | Self::Private { path, .. }
             | Self::Unreadable { path, .. }
             | Self::Changed { path }
-            | Self::Immutable { path, .. } => path,
+            | Self::Immutable { path, .. }
+            | Self::Placeholder { path, .. }
+            | Self::Integrity { path, .. }
+            | Self::Taken { path } => path,
         }
     }
 }

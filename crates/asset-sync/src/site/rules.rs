@@ -7,12 +7,12 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::ContentEncoding;
+use super::{ContentEncoding, FindingKind};
 
 /// Longest redirect target in bytes (S3 limits `x-amz-website-redirect-location` to 2 KB).
 const MAX_REDIRECT: usize = 2048;
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "glob",
     "cache-control",
     "content-type",
@@ -22,6 +22,7 @@ const KEYS: [&str; 9] = [
     "redirect",
     "fingerprinted",
     "include",
+    "allow",
 ];
 
 /// An ordered list of rules. All that match a file apply, in order; what a later one says
@@ -72,6 +73,8 @@ pub struct Rule {
     pub fingerprinted: Option<bool>,
     /// Take the file although it is hidden, or leave it out although it is not.
     pub include: Option<bool>,
+    /// What the pre-flight may find in these files, or missing at these keys, without stopping.
+    pub allow: Vec<FindingKind>,
 }
 
 impl Rule {
@@ -177,7 +180,8 @@ impl Rules {
     /// Reads rules from TOML: an array of tables `[[rule]]`, each with `glob` (a string or a list)
     /// and at least one of `cache-control`, `content-type`, `content-encoding` (`gzip`, `br`,
     /// `identity`), `content-disposition`, `content-language`, `redirect`, `fingerprinted`,
-    /// `include`. Every problem of the text is in the error.
+    /// `include`, `allow` (a list of `missing-reference`, `missing-root`, `secret`, `source-map`).
+    /// Every problem of the text is in the error.
     pub fn parse(text: &str) -> Result<Self, RulesError> {
         let mut reader = Reader { text, problems: Vec::new() };
         let rules = reader.document();
@@ -240,6 +244,12 @@ impl Rules {
         applied
     }
 
+    /// Whether a rule that matches `path` allows findings of this kind.
+    pub(super) fn allow(&self, path: &str, kind: FindingKind) -> bool {
+        self.list.iter().any(|rule| rule.allow.contains(&kind))
+            && self.matching(path).iter().any(|&index| self.list[index].allow.contains(&kind))
+    }
+
     /// The last word of the rules of these indices on whether to take the file.
     pub(super) fn include(&self, matching: &[usize]) -> Option<bool> {
         matching.iter().rev().find_map(|&index| self.list[index].include)
@@ -254,7 +264,7 @@ impl FromStr for Rules {
     }
 }
 
-fn compile(glob: &str) -> Result<globset::Glob, String> {
+pub(super) fn compile(glob: &str) -> Result<globset::Glob, String> {
     if glob.is_empty() {
         return Err("is empty".to_owned());
     }
@@ -393,12 +403,27 @@ fn set(rule: &mut Rule, key: &str, value: &Spanned<DeValue<'_>>) -> Result<(), R
         "redirect" => rule.redirect = Some(redirect(text()?)?),
         "fingerprinted" => rule.fingerprinted = Some(flag()?),
         "include" => rule.include = Some(flag()?),
+        "allow" => rule.allow = allow(value)?,
         _ => {
             let expected = KEYS.map(|known| format!("`{known}`")).join(", ");
             return Err(RulesFault::UnknownKey { key: key.to_owned(), expected });
         }
     }
     Ok(())
+}
+
+fn allow(value: &Spanned<DeValue<'_>>) -> Result<Vec<FindingKind>, RulesFault> {
+    const EXPECTED: &str = "a string or a list of strings";
+    let kind = |item: &Spanned<DeValue<'_>>| {
+        let text = item.get_ref().as_str().ok_or_else(|| wrong_type("allow", EXPECTED, item))?;
+        FindingKind::parse(text).ok_or_else(|| {
+            invalid("allow", text, "must be `missing-reference`, `missing-root`, `secret` or `source-map`")
+        })
+    };
+    match value.get_ref().as_array() {
+        Some(items) => items.iter().map(kind).collect(),
+        None => Ok(vec![kind(value)?]),
+    }
 }
 
 fn invalid(key: &'static str, value: &str, reason: &'static str) -> RulesFault {
@@ -490,6 +515,17 @@ include = true
     }
 
     #[test]
+    fn any_matching_rule_can_allow() {
+        let rules = Rules::parse(
+            "[[rule]]\nglob = '**'\nallow = 'source-map'\n[[rule]]\nglob = 'a/*'\nallow = ['secret', 'missing-reference']\n",
+        )
+        .unwrap();
+        assert!(rules.allow("b", FindingKind::SourceMap) && rules.allow("a/b", FindingKind::SourceMap));
+        assert!(rules.allow("a/b", FindingKind::Secret) && !rules.allow("b", FindingKind::Secret));
+        assert!(!rules.allow("a/b", FindingKind::MissingRoot));
+    }
+
+    #[test]
     fn no_rules_match_nothing() {
         assert!(Rules::default().matching("a").is_empty());
         assert!(Rules::parse("# nothing\n").unwrap().matching("a").is_empty());
@@ -515,6 +551,7 @@ glob = ["/a", 3]
 content-encoding = "zstd"
 content-type = "html"
 include = "yes"
+allow = ["secret", "all"]
 
 [[rule]]
 glob = "b"
@@ -524,7 +561,7 @@ glob = "b"
         line 2: unknown key "title": expected `[[rule]]`
         line 4, rule 1 ("a[.js"): glob "a[.js": unclosed character class; missing ']'
         line 6, rule 1 ("a[.js"): `cache-control` = "no-cache\r\nSet-Cookie: a=b": only printable ASCII characters can be sent in a header (no line breaks, no accents)
-        line 7, rule 1 ("a[.js"): unknown key "max-age": expected `glob`, `cache-control`, `content-type`, `content-encoding`, `content-disposition`, `content-language`, `redirect`, `fingerprinted`, `include`
+        line 7, rule 1 ("a[.js"): unknown key "max-age": expected `glob`, `cache-control`, `content-type`, `content-encoding`, `content-disposition`, `content-language`, `redirect`, `fingerprinted`, `include`, `allow`
         line 9, rule 2: has no glob: add `glob = "…"` to say which files it is for
         line 10, rule 2: `content-language` = "français": only printable ASCII characters can be sent in a header (no line breaks, no accents)
         line 11, rule 2: `redirect` = "elsewhere": must start with `/`, `http://` or `https://`
@@ -533,7 +570,8 @@ glob = "b"
         line 15, rule 3 ("/a"): `content-encoding` = "zstd": must be `gzip`, `br` or `identity`
         line 16, rule 3 ("/a"): `content-type` = "html": must be `type/subtype`, as in `text/plain; charset=utf-8`
         line 17, rule 3 ("/a"): `include` must be `true` or `false`, not string
-        line 19, rule 4 ("b"): says nothing about the files it matches: add a setting or remove the rule
+        line 18, rule 3 ("/a"): `allow` = "all": must be `missing-reference`, `missing-root`, `secret` or `source-map`
+        line 20, rule 4 ("b"): says nothing about the files it matches: add a setting or remove the rule
         "#);
     }
 

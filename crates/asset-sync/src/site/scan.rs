@@ -1,18 +1,18 @@
 //! Scan: a directory becomes a [`Site`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
+use std::fs;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
 
+use super::hash::{Depth, Outcome, hash_all};
 use super::rules::{Applied, Rules, is_immutable};
-use super::walk::{Found, Walk, walk};
-use super::{ContentEncoding, Key, Role, ScanError, ScanProblem, Site, SiteFile, fingerprint, media_type};
-use crate::digest::{Hasher, Sha256};
+use super::values::{self, SiteValues};
+use super::walk::{Found, Walk, state_area_problem, walk};
+use super::{Key, Role, ScanError, ScanProblem, ScanWarning, Site, SiteFile, Source, fingerprint, media_type};
+use crate::digest::Sha256;
 use crate::headers::Headers;
 
 /// What fingerprinted files are served with unless a rule says otherwise: kept for a year, the
@@ -20,10 +20,6 @@ use crate::headers::Headers;
 const CACHE_FINGERPRINTED: &str = "public, max-age=31536000, immutable";
 /// What all others are served with: kept, but asked about each time.
 const CACHE_REVALIDATE: &str = "public, max-age=0, must-revalidate";
-/// Bytes a thread reads at a time.
-const BUFFER: usize = 128 * 1024;
-/// Bytes of a file's start by which a private key is known.
-const HEAD: usize = 64;
 
 /// How to scan a directory.
 #[derive(Clone, Default)]
@@ -36,6 +32,9 @@ pub struct ScanOptions {
     pub state_prefix: Option<String>,
     /// Rules by glob.
     pub rules: Rules,
+    /// The values of the environment. `None` leaves placeholders as they are; an empty set of
+    /// values makes each of them a problem.
+    pub values: Option<SiteValues>,
     /// Number of threads that read and hash; 0 means one for each core.
     pub threads: usize,
     /// Called with the number of bytes just hashed, counted as they are served. Calls come from
@@ -49,6 +48,7 @@ impl fmt::Debug for ScanOptions {
             .field("prefix", &self.prefix)
             .field("state_prefix", &self.state_prefix)
             .field("rules", &self.rules)
+            .field("values", &self.values)
             .field("threads", &self.threads)
             .finish_non_exhaustive()
     }
@@ -68,24 +68,94 @@ pub fn scan(root: &Path, options: &ScanOptions) -> Result<Site, ScanError> {
     if walk.found.is_empty() && walk.problems.is_empty() {
         return Err(ScanError::Empty { path: root.to_owned(), skipped: walk.skipped.len() });
     }
-    let mut files = describe(&walk.found, &options.rules, &mut walk.problems);
+    let generated = generate(&canonical, options, &mut walk);
+    let generated_keys: HashSet<&Key> = generated.iter().map(|(key, _)| key).collect();
+    let mut files = describe(&walk.found, &options.rules, &generated_keys, &mut walk.problems);
+    for file in &mut files {
+        if let Some((_, bytes)) = generated.iter().find(|(key, _)| *key == file.key) {
+            file.source = Source::Generated(Arc::clone(bytes));
+        }
+    }
     // Nothing will come of the digests where there are problems: only look for more of them.
     let depth = if walk.problems.is_empty() { Depth::Whole } else { Depth::Head };
-    walk.problems.extend(hash_all(&mut files, depth, options));
+    let Outcome { problems, used, strays } = hash_all(&mut files, depth, options);
+    walk.problems.extend(problems);
+    walk.problems.extend(broken_integrity(&files, options));
     if !walk.problems.is_empty() {
         walk.problems.sort_by(|a, b| a.path().cmp(b.path()));
         return Err(ScanError::Problems(walk.problems));
     }
+    let mut warnings = Vec::new();
+    if let Some(values) = &options.values
+        && generated.is_empty()
+    {
+        let unused = values.names().filter(|name| !used.contains(*name));
+        warnings.extend(unused.map(|name| ScanWarning::UnusedValue { name: name.to_owned() }));
+    }
+    warnings.extend(strays.into_iter().map(|(index, placeholder)| ScanWarning::StrayPlaceholder {
+        path: files[index].key.as_str().into(),
+        placeholder,
+    }));
     let Walk { skipped, matched, .. } = walk;
-    let unmatched_rules = options
-        .rules
-        .as_slice()
-        .iter()
-        .zip(matched)
-        .filter(|(_, matched)| !matched)
-        .map(|(rule, _)| rule.clone())
-        .collect();
-    Ok(Site { files, skipped, unmatched_rules })
+    let rules = options.rules.as_slice().iter().zip(matched);
+    // A rule that allows something may be for a key that is not in the build.
+    let unmatched_rules = rules.filter(|(r, matched)| !matched && r.allow.is_empty()).map(|(r, _)| r.clone()).collect();
+    Ok(Site { files, skipped, unmatched_rules, warnings })
+}
+
+/// The files that are made of the values, added to the walk's in the order of their keys.
+fn generate(root: &Path, options: &ScanOptions, walk: &mut Walk) -> Vec<(Key, Arc<[u8]>)> {
+    let Some(values) = &options.values else { return Vec::new() };
+    let content = &values.filling.values;
+    let wanted = [
+        values.env_json.as_ref().map(|key| (key, values::env_json(content))),
+        values.env_js.as_ref().map(|key| (key, values::env_js(content))),
+    ];
+    let mut generated = Vec::new();
+    for (key, bytes) in wanted.into_iter().flatten() {
+        let path = PathBuf::from(key.as_str());
+        if let Err(error) = Key::under(&options.prefix, key.as_str()) {
+            walk.problems.push(ScanProblem::Key { path, error });
+        } else if let Some(problem) = state_area_problem(options, key.as_str()) {
+            walk.problems.push(problem);
+        } else {
+            match walk.found.binary_search_by(|found| found.key.cmp(key)) {
+                Ok(_) => walk.problems.push(ScanProblem::Taken { path }),
+                Err(at) => {
+                    let matching = options.rules.matching(key.as_str());
+                    for &rule in &matching {
+                        walk.matched[rule] = true;
+                    }
+                    walk.found.insert(at, Found { key: key.clone(), path: root.join(path), matching });
+                    generated.push((key.clone(), bytes.into()));
+                }
+            }
+        }
+    }
+    generated
+}
+
+/// Where pages state the hash of a file that takes values.
+fn broken_integrity(files: &[SiteFile], options: &ScanOptions) -> Vec<ScanProblem> {
+    let is_page = |file: &&SiteFile| media_type::is_html(&file.headers.content_type);
+    let changed: HashSet<&Key> = files.iter().filter(|f| f.has_values() && !is_page(f)).map(|f| &f.key).collect();
+    if changed.is_empty() || options.values.is_none() {
+        return Vec::new();
+    }
+    let mut problems = Vec::new();
+    for page in files.iter().filter(is_page) {
+        let mut source = Vec::new();
+        // As it is on disk: what is wrong with its placeholders has been said. One that cannot be
+        // read is a problem already.
+        let Ok(mut file) = fs::File::open(&page.path) else { continue };
+        if file.read_to_end(&mut source).is_err() || memchr::memmem::find(&source, b"integrity").is_none() {
+            continue;
+        }
+        let path = || PathBuf::from(page.key.as_str());
+        let broken = values::integrity::broken_by(&changed, &page.key, &source).into_iter();
+        problems.extend(broken.map(|(line, target)| ScanProblem::Integrity { path: path(), line, target }));
+    }
+    problems
 }
 
 /// The root without links, so that what links inside it lead to can be compared with it.
@@ -105,13 +175,22 @@ fn open_root(root: &Path) -> Result<PathBuf, ScanError> {
 }
 
 /// Everything about the files but their bytes.
-fn describe(found: &[Found], rules: &Rules, problems: &mut Vec<ScanProblem>) -> Vec<SiteFile> {
+fn describe(
+    found: &[Found],
+    rules: &Rules,
+    generated: &HashSet<&Key>,
+    problems: &mut Vec<ScanProblem>,
+) -> Vec<SiteFile> {
     let looks_hashed = fingerprint::classify(&found.iter().map(|f| &f.key).collect::<Vec<_>>());
     // Most files share their headers with many others.
     let mut shared: HashSet<Arc<Headers>> = HashSet::new();
     let mut files = Vec::with_capacity(found.len());
     for (file, looks_hashed) in found.iter().zip(looks_hashed) {
-        let applied = rules.apply(&file.matching);
+        let mut applied = rules.apply(&file.matching);
+        if generated.contains(&file.key) {
+            // Another content in each environment, under one name.
+            applied.fingerprinted = Some(false);
+        }
         let (headers, role) = headers_and_role(&file.key, &applied, looks_hashed);
         if let Some((value, rule)) = applied.cache_control
             && role != Role::Fingerprinted
@@ -136,6 +215,7 @@ fn describe(found: &[Found], rules: &Rules, problems: &mut Vec<ScanProblem>) -> 
             encoding: applied.content_encoding.unwrap_or_default(),
             headers,
             role,
+            source: Source::Disk,
         });
     }
     files
@@ -166,121 +246,6 @@ fn headers_and_role(key: &Key, applied: &Applied<'_>, looks_hashed: bool) -> (He
         redirect: text(applied.redirect),
     };
     (headers, role)
-}
-
-/// How much of each file to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Depth {
-    /// Its start, to see that it can be read and may be published.
-    Head,
-    /// All of it.
-    Whole,
-}
-
-/// Sets the digest and size of every file, on several threads.
-fn hash_all(files: &mut [SiteFile], depth: Depth, options: &ScanOptions) -> Vec<ScanProblem> {
-    let threads = match options.threads {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        n => n,
-    };
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(HashMap::with_capacity(files.len()));
-    let work = || {
-        let mut buffer = vec![0; BUFFER];
-        while let Some((index, file)) = {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            files.get(index).map(|file| (index, file))
-        } {
-            let result = hash(file, depth, &mut buffer, options);
-            results.lock().unwrap_or_else(PoisonError::into_inner).insert(index, result);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads.min(files.len()) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let mut problems = Vec::new();
-    for (index, result) in results {
-        match result {
-            Ok((sha256, size)) => (files[index].sha256, files[index].size) = (sha256, size),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    problems
-}
-
-fn hash(file: &SiteFile, depth: Depth, buffer: &mut [u8], options: &ScanOptions) -> Result<(Sha256, u64), ScanProblem> {
-    let path = || PathBuf::from(file.key.as_str());
-    let unreadable = |source| ScanProblem::Unreadable { path: path(), source };
-
-    let mut source = File::open(&file.path).map_err(unreadable)?;
-    let before = source.metadata().map_err(unreadable)?;
-    let mut head = Vec::with_capacity(HEAD);
-    source.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(unreadable)?;
-    if is_private_key(&head) {
-        return Err(ScanProblem::Private { path: path(), what: "a private key" });
-    }
-    if depth == Depth::Head {
-        return Ok((Sha256::of(b""), 0));
-    }
-
-    let mut hasher = Hasher::default();
-    let mut size = 0;
-    let mut bytes = file.encoding.encode(head.as_slice().chain(source));
-    loop {
-        let n = match bytes.read(buffer) {
-            Ok(0) => break,
-            Ok(n) => n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(unreadable(error)),
-        };
-        hasher.update(&buffer[..n]);
-        size += n as u64;
-        if let Some(progress) = &options.progress {
-            progress(n as u64);
-        }
-    }
-    let changed = ScanProblem::Changed { path: path() };
-    // By path, not by handle: a build may have put another file in its place.
-    let Ok(after) = fs::metadata(&file.path) else {
-        return Err(changed);
-    };
-    let complete = file.encoding != ContentEncoding::Identity || size == before.len();
-    if Identity::of(&before) != Identity::of(&after) || !complete {
-        return Err(changed);
-    }
-    Ok((hasher.finish(), size))
-}
-
-/// What tells that a file is still the same.
-#[derive(PartialEq, Eq)]
-struct Identity {
-    size: u64,
-    modified: Option<SystemTime>,
-    inode: Option<(u64, u64)>,
-}
-
-impl Identity {
-    fn of(metadata: &Metadata) -> Self {
-        #[cfg(unix)]
-        let inode = {
-            use std::os::unix::fs::MetadataExt as _;
-            Some((metadata.dev(), metadata.ino()))
-        };
-        #[cfg(not(unix))]
-        let inode = None;
-        Self { size: metadata.len(), modified: metadata.modified().ok(), inode }
-    }
-}
-
-/// PEM (RFC 7468) of any private key, OpenSSH's and PGP's among them, or a key of `PuTTY`.
-fn is_private_key(head: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(head);
-    let line = text.trim_start().lines().next().unwrap_or_default();
-    (line.starts_with("-----BEGIN ") && line.contains("PRIVATE KEY")) || line.starts_with("PuTTY-User-Key-File-")
 }
 
 #[cfg(test)]

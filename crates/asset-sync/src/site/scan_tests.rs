@@ -1,11 +1,14 @@
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::sync::atomic::AtomicU64;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::site::hash::BUFFER;
 
 fn tree(files: &[(&str, &[u8])]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -333,12 +336,12 @@ fn what_vanishes_before_it_is_read_is_named() {
     let dir = tree(&[("a.txt", b"a"), ("b.txt", b"b"), ("c.txt", b"c")]);
     let options = ScanOptions::default();
     let walk = walk(&fs::canonicalize(dir.path()).unwrap(), &options);
-    let mut files = describe(&walk.found, &options.rules, &mut Vec::new());
+    let mut files = describe(&walk.found, &options.rules, &HashSet::new(), &mut Vec::new());
     fs::remove_file(dir.path().join("a.txt")).unwrap();
     fs::remove_file(dir.path().join("b.txt")).unwrap();
     fs::create_dir(dir.path().join("b.txt")).unwrap();
     for depth in [Depth::Whole, Depth::Head] {
-        let mut found = hash_all(&mut files, depth, &options);
+        let mut found = hash_all(&mut files, depth, &options).problems;
         found.sort_by(|a, b| a.path().cmp(b.path()));
         assert!(
             matches!(&found[..], [ScanProblem::Unreadable { path: a, .. }, ScanProblem::Unreadable { path: b, .. }]

@@ -162,12 +162,7 @@ impl Walker<'_> {
         if !FileType::is_file(&entry.file_type()) {
             return Some(ScanProblem::NotAFile { path: path.to_owned() });
         }
-        let state_prefix = self.options.state_prefix.as_deref()?;
-        let area = state_prefix.trim_end_matches('/');
-        let rest = format!("{}{text}", self.options.prefix);
-        let inside = rest.strip_prefix(area).is_some_and(|r| r.is_empty() || r.starts_with('/'));
-        (inside && !area.is_empty())
-            .then(|| ScanProblem::InStateArea { path: path.to_owned(), state_prefix: state_prefix.to_owned() })
+        state_area_problem(self.options, text)
     }
 
     /// What is wrong with a link that leads to something.
@@ -244,6 +239,16 @@ impl Walker<'_> {
     fn within(&self, path: &Path) -> PathBuf {
         path.strip_prefix(self.root).unwrap_or(path).to_owned()
     }
+}
+
+/// What is wrong with a file of this path where it lies in the state area.
+pub(super) fn state_area_problem(options: &ScanOptions, text: &str) -> Option<ScanProblem> {
+    let state_prefix = options.state_prefix.as_deref()?;
+    let area = state_prefix.trim_end_matches('/');
+    let rest = format!("{}{text}", options.prefix);
+    let inside = rest.strip_prefix(area).is_some_and(|r| r.is_empty() || r.starts_with('/'));
+    (inside && !area.is_empty())
+        .then(|| ScanProblem::InStateArea { path: text.into(), state_prefix: state_prefix.to_owned() })
 }
 
 /// The path with `/` between its segments; none if it is not UTF-8.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{StateError, lines};
+use super::{Manifest, ReleaseFile, StateError, lines};
 use crate::bucket::{ETag, ListedObject};
 use crate::digest::Sha256;
 use crate::headers::Headers;
@@ -33,6 +33,19 @@ pub struct Record {
 }
 
 impl Record {
+    /// Of a file that was, or was to be, written, and has not been listed since.
+    pub fn unseen(file: &ReleaseFile) -> Self {
+        Self {
+            key: file.key.clone(),
+            sha256: file.sha256,
+            size: file.size,
+            headers: file.headers.clone(),
+            role: file.role,
+            demoted: file.demoted,
+            seen: None,
+        }
+    }
+
     /// Whether the listing still shows what was recorded: entity tag, size and date. Only then is
     /// the recorded hash believed; a date alone gives away a change of headers.
     pub fn is_confirmed_by(&self, listed: &ListedObject) -> bool {
@@ -114,6 +127,14 @@ impl Inventory {
         )?;
         records.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         Ok(Self { records })
+    }
+
+    /// Adds the files of a release that was live and that this inventory does not have, as not seen.
+    pub fn add_unseen(&mut self, manifest: &Manifest) {
+        let unknown: Vec<Record> =
+            manifest.files.iter().filter(|f| self.get(&f.key).is_none()).map(Record::unseen).collect();
+        self.records.extend(unknown);
+        self.records.sort_by(|a, b| a.key.cmp(&b.key));
     }
 
     /// The record of `key`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use asset_sync::bucket::{BucketErrorKind, MemoryFault};
+use asset_sync::bucket::{BucketErrorKind, MemoryFault, RetryPolicy};
 use asset_sync::deploy::{Options, Outcome};
 use asset_sync::{Error, ErrorClass};
 use tokio_util::sync::CancellationToken;
@@ -113,7 +113,9 @@ async fn a_holder_that_lost_its_lease_stops() {
         None
     });
     let site = world.site(&v2());
-    let deployer = world.deployer();
+    // It goes on trying until it learns of its loss, however the random pauses fall.
+    let retry = RetryPolicy { max_attempts: 1_000, ..world.options().retry };
+    let deployer = world.deployer_with(Options { retry, ..world.options() });
     let release = info("2.0.0");
     let stop = CancellationToken::new();
     let steal = async {

@@ -2,8 +2,9 @@
 
 use asset_sync::deploy::Outcome;
 use asset_sync::plan::Reason;
+use asset_sync::{Error, Refusal};
 
-use crate::world::{APP_1, World, v1};
+use crate::world::{APP_1, World, v1, v2};
 
 #[tokio::test(start_paused = true)]
 async fn whatever_was_changed_outside_is_put_right_and_invalidated() {
@@ -51,7 +52,7 @@ async fn without_the_inventory_the_manifests_tell_what_is_ours() {
     world.deploy(&site, "1.0.0").await.unwrap();
     let inventory = world.store.snapshot("site").into_keys().find(|k| k.contains("/inventory/")).unwrap();
     world.store.remove("site", &inventory);
-    let site = world.site(&crate::world::v2());
+    let site = world.site(&v2());
     let report = world.deploy(&site, "2.0.0").await.unwrap();
     assert_eq!(report.uploaded.files, 4);
     world.assert_serves(&site);
@@ -68,4 +69,53 @@ async fn an_absent_pointer_is_learnt_by_listing() {
     let site = world.site(&v1());
     world.deploy(&site, "1.0.0").await.unwrap();
     world.assert_serves(&site);
+}
+
+/// Promises 8 and 10. Shown to fail when the switch writes unconditionally.
+#[tokio::test(start_paused = true)]
+async fn what_appears_in_the_way_after_the_plan_is_not_overwritten() {
+    let world = World::new();
+    world.deploy(&world.site(&v1()), "1.0.0").await.unwrap();
+    let store = world.store.clone();
+    world.store.on_call(move |call| {
+        if call.operation == "PutObject" && call.key.as_deref() == Some("robots.txt") {
+            store.insert("site", "new/index.html", "theirs", asset_sync::Headers::default());
+        }
+        None
+    });
+    let error = world.deploy(&world.site(&v2()), "2.0.0").await.unwrap_err();
+    assert!(matches!(error, Error::Refused(Refusal::Foreign { .. })), "{error}");
+    assert_eq!(world.text("new/index.html").unwrap(), "theirs");
+    // Somebody takes it away; the next run finishes.
+    world.store.clear_faults();
+    world.store.remove("site", "new/index.html");
+    let site = world.site(&v2());
+    world.deploy(&site, "2.0.0").await.unwrap();
+    world.assert_serves(&site);
+}
+
+/// Promise 8: a request of a run that lost its lease arrives after the switch. Shown to fail when
+/// `take_stock` finds nothing doubtful.
+#[tokio::test(start_paused = true)]
+async fn a_late_write_is_found_by_the_last_listing_and_repaired() {
+    let world = World::new();
+    world.deploy(&world.site(&v1()), "1.0.0").await.unwrap();
+    let (store, late) = (world.store.clone(), std::sync::atomic::AtomicBool::new(false));
+    let switched = std::sync::atomic::AtomicBool::new(false);
+    world.store.on_call(move |call| {
+        use std::sync::atomic::Ordering::SeqCst;
+        if call.operation == "PutObject" && call.key.as_deref() == Some("index.html") {
+            switched.store(true, SeqCst);
+        }
+        if call.operation == "ListObjectsV2" && switched.load(SeqCst) && !late.swap(true, SeqCst) {
+            store.insert("site", "robots.txt", "of the run that overslept", asset_sync::Headers::default());
+            store.insert("site", "logo.svg", "this one as well", asset_sync::Headers::default());
+        }
+        None
+    });
+    let site = world.site(&v2());
+    world.deploy(&site, "2.0.0").await.unwrap();
+    world.assert_serves(&site);
+    assert!(world.invalidated().contains("/logo.svg"));
+    assert!(world.current().debts.is_empty());
 }

@@ -10,8 +10,8 @@ use std::marker::PhantomData;
 
 pub(crate) use amount::{ByteSize, DurationBetween, Share, WholeNumber, show_duration, show_size};
 pub(crate) use image::{ImageReference, ImageRepository, RegistryHosts};
-pub(crate) use name::{BucketName, DistributionIds, Label, Region};
-pub(crate) use path::{FilePath, HttpUrl, KeyPrefix, UrlPath};
+pub(crate) use name::{BucketName, DistributionIds, HeaderLine, Label, NamePrefix, Region};
+pub(crate) use path::{FileKey, FilePath, Globs, HttpUrl, KeyPrefix, UrlPath};
 
 use crate::choice::Choice;
 use crate::variable::Rule;

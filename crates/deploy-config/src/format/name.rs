@@ -128,6 +128,54 @@ impl Format for DistributionIds {
     }
 }
 
+/// What names of environment variables begin with.
+#[derive(Debug)]
+pub(crate) struct NamePrefix;
+
+impl Format for NamePrefix {
+    type Value = String;
+
+    fn describe(&self) -> String {
+        "capital letters, digits and `_`, ending in `_`".to_owned()
+    }
+
+    fn parse(&self, text: &str) -> Result<String, String> {
+        let allowed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        let reserved = ["AWS_", "DEPLOY_", "IMAGE_", "BITBUCKET_", "KUBERNETES_"];
+        if !text.starts_with(|c: char| c.is_ascii_uppercase()) || !text.ends_with('_') || !text.chars().all(allowed) {
+            return Err("write capital letters, digits and `_`, with a letter first and `_` last".to_owned());
+        }
+        if reserved.iter().any(|prefix| text.starts_with(prefix)) {
+            return Err("choose another prefix: variables with this one may hold secrets".to_owned());
+        }
+        Ok(text.to_owned())
+    }
+}
+
+/// One HTTP header.
+#[derive(Debug)]
+pub(crate) struct HeaderLine;
+
+impl Format for HeaderLine {
+    type Value = (String, String);
+
+    fn describe(&self) -> String {
+        "header, as `Name: value`".to_owned()
+    }
+
+    fn parse(&self, text: &str) -> Result<(String, String), String> {
+        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        match text.split_once(':') {
+            Some((name, value))
+                if !name.is_empty() && name.chars().all(token) && !value.trim().chars().any(char::is_control) =>
+            {
+                Ok((name.to_owned(), value.trim().to_owned()))
+            }
+            _ => Err("write `Name: value`".to_owned()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -97,6 +97,61 @@ impl Format for UrlPath {
     }
 }
 
+/// The path of a file within the site.
+#[derive(Debug)]
+pub(crate) struct FileKey;
+
+impl Format for FileKey {
+    type Value = String;
+
+    fn describe(&self) -> String {
+        "path within the site".to_owned()
+    }
+
+    fn parse(&self, text: &str) -> Result<String, String> {
+        if text.starts_with('/') || text.ends_with('/') {
+            return Err("write the path of a file within the site, without a `/` at either end".to_owned());
+        }
+        check_segments(text).map(|()| text.to_owned())
+    }
+}
+
+/// Globs, separated by commas. Those inside braces belong to the glob.
+#[derive(Debug)]
+pub(crate) struct Globs;
+
+impl Format for Globs {
+    type Value = Vec<String>;
+
+    fn describe(&self) -> String {
+        "globs, separated by commas".to_owned()
+    }
+
+    fn parse(&self, text: &str) -> Result<Vec<String>, String> {
+        let mut globs = vec![String::new()];
+        let mut depth = 0_u32;
+        for character in text.chars() {
+            match character {
+                '{' => depth += 1,
+                '}' => depth = depth.saturating_sub(1),
+                ',' if depth == 0 => {
+                    globs.push(String::new());
+                    continue;
+                }
+                _ => {}
+            }
+            if let Some(last) = globs.last_mut() {
+                last.push(character);
+            }
+        }
+        let globs: Vec<String> = globs.iter().map(|glob| glob.trim().to_owned()).collect();
+        if globs.iter().any(String::is_empty) {
+            return Err("write globs separated by commas, none of them empty".to_owned());
+        }
+        Ok(globs)
+    }
+}
+
 /// An HTTP or HTTPS address.
 #[derive(Debug)]
 pub(crate) struct HttpUrl;
@@ -122,6 +177,12 @@ impl Format for HttpUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_comma_within_braces_does_not_end_a_glob() {
+        assert_eq!(Globs.parse("a.html, b/*.{json,html}"), Ok(vec!["a.html".to_owned(), "b/*.{json,html}".to_owned()]));
+        assert!(Globs.parse("a,,b").is_err());
+    }
 
     #[test]
     fn prefixes_are_normalised() {

@@ -1,10 +1,10 @@
 //! The variables of `deploy`.
 
 use super::{declare, declare_inputs};
-use crate::choice::{Adopt, ConditionalWrites, Invalidation, Log};
+use crate::choice::{Adopt, ConditionalWrites, Invalidation, Log, OnFailure, SourceMaps, Verify};
 use crate::format::{
-    BucketName, ByteSize, DistributionIds, DurationBetween, FilePath, KeyPrefix, Label, OneOf, Region, Share, Switch,
-    UrlPath, WholeNumber,
+    BucketName, ByteSize, DistributionIds, DurationBetween, FileKey, FilePath, Globs, HeaderLine, HttpUrl, KeyPrefix,
+    Label, NamePrefix, OneOf, Region, Share, Switch, UrlPath, WholeNumber,
 };
 use crate::variable::{Group, Owner, Presence, Program, Reader, Variable};
 
@@ -15,6 +15,8 @@ const ALL: &[Reader] = &[Reader { program: Program::Deploy, commands: &[] }];
 const RUN: &[Reader] = &[Reader { program: Program::Deploy, commands: &["run", "plan"] }];
 const WRITERS: &[Reader] = &[Reader { program: Program::Deploy, commands: &["run", "rollback", "prune", "unlock"] }];
 const SWITCHERS: &[Reader] = &[Reader { program: Program::Deploy, commands: &["run", "plan", "rollback", "prune"] }];
+
+const VERIFIERS: &[Reader] = &[Reader { program: Program::Deploy, commands: &["run", "verify"] }];
 
 /// What most of these variables have in common.
 const OURS: Variable = Variable {
@@ -123,6 +125,41 @@ declare_inputs! {
         example: "true",
     }
 
+    DEPLOY_VALUES_PREFIX as deploy_values_prefix: NamePrefix = NamePrefix,
+    "What the names of variables for the site begin with" {
+        group: Group::Values,
+        details: "`WEBAPP_API_URL` fills the placeholder `__WEBAPP_API_URL__`. A placeholder that \
+            no variable fills stops the run, a variable that nobody uses is a warning.",
+        presence: Presence::Default("WEBAPP_"),
+        example: "SHOP_",
+        read_by: RUN,
+    }
+    DEPLOY_VALUES_JSON as deploy_values_json: FileKey = FileKey,
+    "A JSON file to make of the values" {
+        group: Group::Values,
+        details: "Its path within the site. The file is one object, its members named like the \
+            variables.",
+        presence: Presence::Optional("none is made"),
+        example: "env.json",
+        read_by: RUN,
+    }
+    DEPLOY_VALUES_SCRIPT as deploy_values_script: FileKey = FileKey,
+    "A script to make of the values" {
+        group: Group::Values,
+        details: "Its path within the site. The script sets `globalThis.__ENV__` to the object \
+            that `DEPLOY_VALUES_JSON` holds.",
+        presence: Presence::Optional("none is made"),
+        example: "env.js",
+        read_by: RUN,
+    }
+    DEPLOY_TEMPLATES as deploy_templates: Globs = Globs,
+    "Files in which placeholders are filled in" {
+        group: Group::Values,
+        details: "Globs, separated by commas; only HTML and JSON files can be filled in.",
+        presence: Presence::Optional("every HTML file, and the JSON files at the top"),
+        example: "index.html,config/*.json",
+        read_by: RUN,
+    }
     DEPLOY_DISTRIBUTION_IDS as deploy_distribution_ids: DistributionIds = DistributionIds,
     "The CloudFront distributions that serve the site" {
         group: Group::Invalidation,
@@ -150,6 +187,43 @@ declare_inputs! {
         read_by: SWITCHERS,
     }
 
+    DEPLOY_PUBLIC_URL as deploy_public_url: HttpUrl = HttpUrl,
+    "The URL under which visitors find the site" {
+        group: Group::Verification,
+        details: "Of the place where the root document is served. Where it is set, the site is \
+            looked at after every switch.",
+        presence: Presence::Optional("the site is not looked at"),
+        example: "https://www.example.com/",
+        read_by: VERIFIERS,
+    }
+    DEPLOY_VERIFY as deploy_verify: OneOf<Verify> = OneOf::<Verify>::new(),
+    "Whether the site is looked at after the switch" {
+        group: Group::Verification,
+        details: "`auto`: where `DEPLOY_PUBLIC_URL` is set; a site that cannot be reached, or asks \
+            for a login, is a warning. `required`: that is a failure (exit code 6), without a \
+            rollback. `off`: never.",
+        presence: Presence::Default("auto"),
+        example: "off",
+        read_by: RUN,
+    }
+    DEPLOY_VERIFY_HEADER as deploy_verify_header: HeaderLine = HeaderLine,
+    "A header for environments that are protected" {
+        group: Group::Verification,
+        details: "Sent with every request that looks at the site, as `Name: value`.",
+        presence: Presence::Optional("none is sent"),
+        example: "Authorization: Basic Zm9vOmJhcg==",
+        secret: true,
+        read_by: VERIFIERS,
+    }
+    DEPLOY_ON_FAILURE as deploy_on_failure: OneOf<OnFailure> = OneOf::<OnFailure>::new(),
+    "What is done when the live site is not what was deployed" {
+        group: Group::Verification,
+        details: "`rollback`: the release that was live before is made live again. `keep`: the new \
+            one stays. The exit code is 6 either way.",
+        presence: Presence::Default("rollback"),
+        example: "keep",
+        read_by: RUN,
+    }
     DEPLOY_MAX_SHRINK as deploy_max_shrink: Share = Share,
     "The largest share of the live release's files that a new one may lack" {
         group: Group::Safety,
@@ -157,6 +231,14 @@ declare_inputs! {
             switches the check off.",
         presence: Presence::Default("50%"),
         example: "80%",
+        read_by: RUN,
+    }
+    DEPLOY_SOURCE_MAPS as deploy_source_maps: OneOf<SourceMaps> = OneOf::<SourceMaps>::new(),
+    "What is done with source maps" {
+        group: Group::Safety,
+        details: "Who has a source map can read the source it was made from.",
+        presence: Presence::Default("warn"),
+        example: "refuse",
         read_by: RUN,
     }
     DEPLOY_ADOPT as deploy_adopt: OneOf<Adopt> = OneOf::<Adopt>::new(),
@@ -273,6 +355,13 @@ declare_inputs! {
             long first, so it must be shorter than `DEPLOY_LEASE`.",
         presence: Presence::Default("30s"),
         example: "20s",
+    }
+    DEPLOY_TERMINATION_LOG as deploy_termination_log: FilePath = FilePath("file"),
+    "A file for the result in one line" {
+        details: "Kubernetes shows it as the reason why a pod ended. A file that cannot be written \
+            is a warning.",
+        presence: Presence::Derived("`/dev/termination-log` where that exists"),
+        example: "/tmp/termination-log",
     }
     DEPLOY_LOG as deploy_log: OneOf<Log> = OneOf::<Log>::new(),
     "How progress and results are written" {

@@ -167,9 +167,9 @@ declare_inputs! {
         read_by: CUT,
     }
     BITBUCKET_STEP_OIDC_TOKEN as bitbucket_step_oidc_token: Text = Text("secret"),
-    "The step's OpenID Connect token" {
+    "The step's token to prove itself by" {
         group: Group::Pipeline,
-        details: "Set in steps with `oidc: true`. Together with `AWS_ROLE_ARN` it gives the right to push to ECR, without a file.",
+        details: "An OpenID Connect token, set in steps with `oidc: true`. Together with `AWS_ROLE_ARN` it gives the right to push to ECR, without a file.",
         presence: Presence::Optional("the AWS SDK looks for credentials by itself"),
         example: "(from the pipeline)",
         secret: true,

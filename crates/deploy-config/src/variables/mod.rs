@@ -65,7 +65,7 @@ macro_rules! declare_inputs {
         }
 
         $(#[$inputs_doc])*
-        #[expect(clippy::struct_field_names, reason = "envy finds a variable by its whole name")]
+        #[allow(clippy::struct_field_names, reason = "envy finds a variable by its whole name")]
         pub(crate) struct $inputs {
             $(pub(crate) $field: crate::environment::Input<$type>,)*
         }

@@ -1,0 +1,247 @@
+//! Reading a file once: its digest, its values, and what must not be in it.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::scan::ScanOptions;
+use super::values::{Fault, Kind, MAX_TEMPLATE, PlaceholderFault, SiteValues, StraySearch};
+use super::{ContentEncoding, Role, ScanProblem, SiteFile, Source, parallel};
+use crate::digest::{Hasher, Sha256};
+
+/// Bytes a thread reads at a time.
+pub(super) const BUFFER: usize = 128 * 1024;
+/// Bytes of a file's start by which a private key is known.
+const HEAD: usize = 64;
+
+/// How much of each file to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Its start, to see that it can be read and may be published; templates whole.
+    Head,
+    /// All of it.
+    Whole,
+}
+
+/// What reading the files told besides their digests.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) problems: Vec<ScanProblem>,
+    /// The variables whose values were used.
+    pub(super) used: BTreeSet<String>,
+    /// Files that hold a placeholder and take no values: by index, with the first placeholder.
+    pub(super) strays: Vec<(usize, String)>,
+}
+
+/// What one file told.
+#[derive(Debug, Default)]
+struct Told {
+    sha256: Option<Sha256>,
+    size: u64,
+    /// Set where the file was filled in.
+    filled: Option<BTreeSet<String>>,
+    stray: Option<String>,
+}
+
+/// Sets the digest, size and source of every file, on several threads.
+pub(super) fn hash_all(files: &mut [SiteFile], depth: Depth, options: &ScanOptions) -> Outcome {
+    let told = parallel::for_each(
+        files.len(),
+        options.threads,
+        || vec![0; BUFFER],
+        |buffer, index| Reading { file: &files[index], depth, options }.read(buffer),
+    );
+    let mut all = Outcome::default();
+    for (index, (told, file)) in told.into_iter().zip(files).enumerate() {
+        match told {
+            Ok(told) => {
+                (file.sha256, file.size) = (told.sha256.unwrap_or(file.sha256), told.size);
+                if let (Some(used), Some(values)) = (told.filled, &options.values) {
+                    file.source = Source::Template(Arc::clone(&values.filling), Kind::of(&file.headers.content_type));
+                    all.used.extend(used);
+                }
+                all.strays.extend(told.stray.map(|stray| (index, stray)));
+            }
+            Err(problems) => all.problems.extend(problems),
+        }
+    }
+    all
+}
+
+/// A file being read.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    file: &'a SiteFile,
+    depth: Depth,
+    options: &'a ScanOptions,
+}
+
+impl Reading<'_> {
+    fn path(self) -> PathBuf {
+        PathBuf::from(self.file.key.as_str())
+    }
+
+    fn unreadable(self) -> impl Fn(io::Error) -> Vec<ScanProblem> {
+        move |source| vec![ScanProblem::Unreadable { path: self.path(), source }]
+    }
+
+    fn read(self, buffer: &mut [u8]) -> Result<Told, Vec<ScanProblem>> {
+        let mut told = Told::default();
+        if let Source::Generated(bytes) = &self.file.source {
+            self.hash(&mut bytes.as_ref(), buffer, &mut told).map_err(self.unreadable())?;
+            return Ok(told);
+        }
+        let mut source = File::open(&self.file.path).map_err(self.unreadable())?;
+        let before = source.metadata().map_err(self.unreadable())?;
+        let mut head = Vec::with_capacity(HEAD);
+        source.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(self.unreadable())?;
+        if is_private_key(&head) {
+            return Err(vec![ScanProblem::Private { path: self.path(), what: "a private key" }]);
+        }
+        let source = head.as_slice().chain(source);
+        let values = self.options.values.as_ref();
+        let selected = values.filter(|v| v.selects(&self.file.key, &self.file.headers.content_type));
+        if let Some(values) = selected.filter(|_| before.len() <= MAX_TEMPLATE) {
+            self.template(values, source, buffer, &mut told)?;
+        } else if self.depth == Depth::Whole {
+            self.plain(source, selected.is_some(), buffer, &mut told)?;
+        }
+        if self.depth == Depth::Head {
+            return Ok(told);
+        }
+        // By path, not by handle: a build may have put another file in its place.
+        let after = fs::metadata(&self.file.path).ok();
+        let whole = self.file.encoding == ContentEncoding::Identity && told.filled.is_none();
+        let complete = !whole || told.size == before.len();
+        if after.is_some_and(|after| Identity::of(&before) == Identity::of(&after)) && complete {
+            Ok(told)
+        } else {
+            Err(vec![ScanProblem::Changed { path: self.path() }])
+        }
+    }
+
+    /// A file that may hold placeholders.
+    fn template(
+        self,
+        values: &SiteValues,
+        source: impl Read,
+        buffer: &mut [u8],
+        told: &mut Told,
+    ) -> Result<(), Vec<ScanProblem>> {
+        let mut bytes = Vec::new();
+        // A file that grew meanwhile is noticed without reading all of it.
+        source.take(MAX_TEMPLATE + 1).read_to_end(&mut bytes).map_err(self.unreadable())?;
+        let problem =
+            |(line, fault): (usize, Fault)| ScanProblem::Placeholder { path: self.path(), line: Some(line), fault };
+        let filled = values
+            .filling
+            .fill(Kind::of(&self.file.headers.content_type), &bytes)
+            .map_err(|faults| faults.into_iter().map(problem).collect::<Vec<_>>())?;
+        if let Some(first) = filled.used.first()
+            && self.file.role == Role::Fingerprinted
+        {
+            let fault = Fault { placeholder: format!("__{first}__"), fault: PlaceholderFault::Fingerprinted };
+            return Err(vec![ScanProblem::Placeholder { path: self.path(), line: None, fault }]);
+        }
+        if self.depth == Depth::Whole {
+            self.hash(&mut filled.bytes.as_ref(), buffer, told).map_err(self.unreadable())?;
+        }
+        if let Cow::Owned(_) = filled.bytes {
+            told.filled = Some(filled.used);
+        }
+        Ok(())
+    }
+
+    /// A file that is served as it is; `selected` if it should take values and is too large to.
+    fn plain(
+        self,
+        source: impl Read + Send,
+        selected: bool,
+        buffer: &mut [u8],
+        told: &mut Told,
+    ) -> Result<(), Vec<ScanProblem>> {
+        // A source map repeats the source, placeholders and all, to nobody's harm.
+        let is_map = self.file.path.extension().is_some_and(|e| e == "map");
+        let values = self.options.values.as_ref().filter(|_| selected || !is_map);
+        let mut search = values.map(|values| StraySearch::new(&values.filling.prefix));
+        let mut searched = Searched { source, search: search.as_mut() };
+        self.hash(&mut searched, buffer, told).map_err(self.unreadable())?;
+        told.stray = search.and_then(StraySearch::found);
+        match told.stray.take_if(|_| selected) {
+            Some(placeholder) => {
+                let fault = Fault { placeholder, fault: PlaceholderFault::TooLarge };
+                Err(vec![ScanProblem::Placeholder { path: self.path(), line: None, fault }])
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The digest and size of what is served for `source`.
+    fn hash(self, source: &mut (dyn Read + Send), buffer: &mut [u8], told: &mut Told) -> io::Result<()> {
+        let mut hasher = Hasher::default();
+        let mut bytes = self.file.encoding.encode(source);
+        loop {
+            let n = match bytes.read(buffer) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            hasher.update(&buffer[..n]);
+            told.size += n as u64;
+            if let Some(progress) = &self.options.progress {
+                progress(n as u64);
+            }
+        }
+        told.sha256 = Some(hasher.finish());
+        Ok(())
+    }
+}
+
+/// Shows a search what is read.
+struct Searched<'a, R> {
+    source: R,
+    search: Option<&'a mut StraySearch>,
+}
+
+impl<R: Read> Read for Searched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.source.read(buffer)?;
+        if let Some(search) = &mut self.search {
+            search.block(&buffer[..n]);
+        }
+        Ok(n)
+    }
+}
+
+/// What tells that a file is still the same.
+#[derive(PartialEq, Eq)]
+struct Identity {
+    size: u64,
+    modified: Option<SystemTime>,
+    inode: Option<(u64, u64)>,
+}
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        let inode = {
+            use std::os::unix::fs::MetadataExt as _;
+            Some((metadata.dev(), metadata.ino()))
+        };
+        #[cfg(not(unix))]
+        let inode = None;
+        Self { size: metadata.len(), modified: metadata.modified().ok(), inode }
+    }
+}
+
+/// PEM (RFC 7468) of any private key, OpenSSH's and PGP's among them, or a key of `PuTTY`.
+fn is_private_key(head: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(head);
+    let line = text.trim_start().lines().next().unwrap_or_default();
+    (line.starts_with("-----BEGIN ") && line.contains("PRIVATE KEY")) || line.starts_with("PuTTY-User-Key-File-")
+}

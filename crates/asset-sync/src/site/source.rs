@@ -1,0 +1,82 @@
+//! Where a file's bytes come from.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Cursor, Read};
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::SiteFile;
+use super::values::{Filling, Kind};
+
+/// Where the bytes of a file come from, before content encoding. `Debug` shows none of them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The file on disk as it is.
+    #[default]
+    Disk,
+    /// The file on disk, its placeholders filled in as it is opened.
+    Template(Arc<Filling>, Kind),
+    /// Made by the scan; there is no file on disk.
+    Generated(Arc<[u8]>),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Disk => "Disk",
+            Self::Template(..) => "Template",
+            Self::Generated(_) => "Generated",
+        })
+    }
+}
+
+impl SiteFile {
+    /// The bytes that are served: with environment values, encoded as they are read.
+    ///
+    /// Memory is bounded by the encoder's window, whatever the file's size; a file with
+    /// placeholders is held whole (at most 16 MiB).
+    ///
+    /// # Errors
+    /// Those of the file system; `InvalidData` if a template can no longer be filled in, since it
+    /// changed after the scan.
+    pub fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(self.encoding.encode(self.plain()?))
+    }
+
+    /// Whether environment values are part of its bytes.
+    pub fn has_values(&self) -> bool {
+        self.source != Source::Disk
+    }
+
+    /// The bytes before encoding.
+    pub(super) fn plain(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(match &self.source {
+            Source::Disk => Box::new(File::open(&self.path)?),
+            Source::Generated(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
+            Source::Template(..) => Box::new(Cursor::new(self.content()?.bytes)),
+        })
+    }
+
+    /// The bytes before encoding, all at once.
+    pub(super) fn content(&self) -> io::Result<FileContent> {
+        if let Source::Generated(bytes) = &self.source {
+            let whole = 0..bytes.len();
+            return Ok(FileContent { bytes: bytes.to_vec(), values: vec![whole] });
+        }
+        let source = fs::read(&self.path)?;
+        let Source::Template(filling, kind) = &self.source else {
+            return Ok(FileContent { bytes: source, values: Vec::new() });
+        };
+        let changed = |_| io::Error::new(io::ErrorKind::InvalidData, "changed after it was scanned");
+        let filled = filling.fill(*kind, &source).map_err(changed)?;
+        Ok(FileContent { values: filled.inserted, bytes: filled.bytes.into_owned() })
+    }
+}
+
+/// A file's bytes before encoding.
+pub(super) struct FileContent {
+    pub(super) bytes: Vec<u8>,
+    /// Where values of the environment stand, in order.
+    pub(super) values: Vec<Range<usize>>,
+}

@@ -1,0 +1,74 @@
+//! A run that did not succeed, as it is told: one message, and what to do about it.
+
+use std::path::Path;
+
+use asset_sync::site::RulesError;
+use asset_sync::{Error, ErrorClass};
+use deploy_config::{Fault, Problems};
+
+use crate::exit::Exit;
+use crate::hint::{Surroundings, hint};
+
+/// A run that did not succeed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// How the program ends.
+    pub(crate) exit: Exit,
+    /// What went wrong; may have several lines.
+    pub(crate) message: String,
+    /// What to do about it.
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, message: message.into(), hint: None }
+    }
+
+    pub(crate) fn bug(message: &str) -> Self {
+        Self { exit: Exit::Bug, message: format!("internal error: {message}. This is a bug"), hint: None }
+    }
+
+    pub(crate) fn hinted(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Told to stop, before anything was begun.
+    pub(crate) fn interrupted(signal: Option<u8>) -> Self {
+        let exit = Exit::of(ErrorClass::Interrupted, signal);
+        Self { exit, message: "interrupted before anything was written".to_owned(), hint: None }
+    }
+
+    /// An error of the library.
+    pub(crate) fn of(error: &Error, surroundings: &Surroundings, signal: Option<u8>) -> Self {
+        Self { exit: Exit::of(error.class(), signal), message: error.to_string(), hint: hint(error, surroundings) }
+    }
+
+    /// A configuration that does not hold.
+    pub(crate) fn configuration(problems: &Problems) -> Self {
+        let mut lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let message = match lines.len() {
+            1 => lines.remove(0),
+            several => format!("the configuration has {several} problems:\n{}", lines.join("\n")),
+        };
+        let no_source =
+            problems.iter().any(|p| p.variable == "DEPLOY_SOURCE" && matches!(p.fault, Fault::NotSet { .. }));
+        Self::usage(message).hinted(if no_source {
+            "Name the directory of the built site with --source DIR or in DEPLOY_SOURCE. `deploy config` shows all variables"
+        } else {
+            "`deploy config` shows all variables with the values in effect"
+        })
+    }
+
+    /// A rules file that cannot be read.
+    pub(crate) fn unreadable_rules(path: &Path, source: &std::io::Error) -> Self {
+        Self::usage(format!("DEPLOY_RULES: cannot read {}: {source}", path.display()))
+            .hinted("Set it to a TOML file of rules, or leave it out to go by the built-in ones")
+    }
+
+    /// A rules file whose content does not hold.
+    pub(crate) fn rules(path: &Path, error: &RulesError) -> Self {
+        Self::usage(format!("DEPLOY_RULES: {}: {error}", path.display()))
+    }
+}

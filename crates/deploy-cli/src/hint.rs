@@ -1,0 +1,182 @@
+//! What to do about an error, in terms of the variables, commands and permissions of this program.
+
+use asset_sync::bucket::{BucketError, BucketErrorKind};
+use asset_sync::cdn::{CdnError, CdnErrorKind};
+use asset_sync::{Conflict, Error, Refusal};
+use deploy_config::Settings;
+
+/// What a hint must know of the run besides the error.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Surroundings {
+    /// The region in use.
+    pub(crate) region: String,
+    /// The target's prefix: empty, or ends with `/`.
+    pub(crate) prefix: String,
+    /// The bucket of the state area, where it is not the target's.
+    pub(crate) state_bucket: Option<String>,
+    /// Names of the variables with credentials, or ways to them, that are set.
+    pub(crate) credential_variables: Vec<&'static str>,
+    /// The address of the S3 server, where it is not AWS's.
+    pub(crate) endpoint: Option<String>,
+}
+
+impl Surroundings {
+    pub(crate) fn new(settings: &Settings, credential_variables: Vec<&'static str>, endpoint: Option<String>) -> Self {
+        Self {
+            region: settings.region.clone(),
+            prefix: settings.prefix.clone(),
+            state_bucket: settings.state_bucket.clone(),
+            credential_variables,
+            endpoint,
+        }
+    }
+
+    /// The variable that names the bucket.
+    fn bucket_variable(&self, bucket: &str) -> &'static str {
+        if self.state_bucket.as_deref() == Some(bucket) { "DEPLOY_STATE_BUCKET" } else { "DEPLOY_BUCKET" }
+    }
+
+    /// AWS rules: ARNs in China and in `GovCloud` have a partition of their own.
+    fn partition(&self) -> &'static str {
+        match self.region.split('-').next() {
+            Some("cn") => "aws-cn",
+            Some("us") if self.region.starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        }
+    }
+}
+
+/// What to do about `error`; nothing where its own message says it.
+pub(crate) fn hint(error: &Error, around: &Surroundings) -> Option<String> {
+    match error {
+        Error::Bucket(error) => bucket_hint(error, around),
+        Error::Cdn(error) => cdn_hint(error, around),
+        Error::Refused(refusal) => refusal_hint(refusal),
+        Error::Conflict(Conflict::Older { by, .. }) => Some(format!(
+            "To deploy it all the same, set DEPLOY_ALLOW_OLDER=true for this run; to return to a retained release, use `deploy rollback --to VERSION`. The order is by {}",
+            if *by == "version" { "DEPLOY_VERSION" } else { "DEPLOY_BUILD" }
+        )),
+        Error::Conflict(Conflict::RolledBack { .. }) => {
+            Some("To make it live again, use `deploy rollback --to VERSION`, or set DEPLOY_ALLOW_OLDER=true for this run".to_owned())
+        }
+        Error::Busy { .. } => Some(
+            "`deploy unlock` shows who holds the lease; if that run is dead and you cannot wait, `deploy unlock --force` takes it away. DEPLOY_LEASE_WAIT sets how long to wait".to_owned(),
+        ),
+        Error::InvalidationTimeout { .. } => {
+            Some("The new files are in place. DEPLOY_INVALIDATION_TIMEOUT sets how long to wait".to_owned())
+        }
+        Error::NoSuchRelease(_) => Some("`deploy status` lists the releases that are kept".to_owned()),
+        Error::Scan(_) => Some("DEPLOY_SOURCE (or --source) names the directory; DEPLOY_RULES can leave files out".to_owned()),
+        _ => None,
+    }
+}
+
+fn refusal_hint(refusal: &Refusal) -> Option<String> {
+    Some(match refusal {
+        Refusal::Foreign { .. } => {
+            "DEPLOY_ADOPT=take archives these objects as a release that can be restored, and replaces them; DEPLOY_PREFIX deploys elsewhere in the bucket".to_owned()
+        }
+        Refusal::Shrunk(shrink) => {
+            let gone = shrink.live.saturating_sub(shrink.site);
+            let percent = (gone * 100).div_ceil(shrink.live.max(1));
+            format!(
+                "If the build is whole, set DEPLOY_MAX_SHRINK={percent}% for this run: {gone} of {} files would go",
+                shrink.live
+            )
+        }
+        Refusal::NoConditionalWrites { .. } => {
+            "If something else keeps two deployments of this target apart, set DEPLOY_CONDITIONAL_WRITES=unsafe-off".to_owned()
+        }
+        Refusal::Unfinished => "`deploy status` shows what is unfinished; `deploy run` finishes it".to_owned(),
+        Refusal::Incomplete { .. } => "`deploy status` lists the other releases; `deploy rollback --to VERSION` goes to one of them".to_owned(),
+        _ => return None,
+    })
+}
+
+fn bucket_hint(error: &BucketError, around: &Surroundings) -> Option<String> {
+    let variable = around.bucket_variable(&error.bucket);
+    match error.kind {
+        BucketErrorKind::NoSuchBucket => Some(format!(
+            "Check {variable}, which is {:?}{}",
+            error.bucket,
+            around.endpoint.as_ref().map(|url| format!(", at {url} (AWS_ENDPOINT_URL_S3)")).unwrap_or_default()
+        )),
+        BucketErrorKind::WrongRegion => Some(format!(
+            "Set DEPLOY_REGION (or AWS_REGION) to the region of the bucket {:?}; it is {:?}",
+            error.bucket, around.region
+        )),
+        BucketErrorKind::Credentials => Some(credentials_hint(around)),
+        BucketErrorKind::Denied => Some(denied_on_bucket(error, around)),
+        BucketErrorKind::Invalid => around.endpoint.as_ref().map(|url| {
+            format!(
+                "The server is {url} (AWS_ENDPOINT_URL_S3). Many that are not AWS's need DEPLOY_FORCE_PATH_STYLE=true"
+            )
+        }),
+        BucketErrorKind::Throttled => Some("A lower DEPLOY_CONCURRENCY asks less of the store at once".to_owned()),
+        BucketErrorKind::Transient => around
+            .endpoint
+            .as_ref()
+            .map(|url| format!("The server is {url} (AWS_ENDPOINT_URL_S3): see that it runs and can be reached")),
+        BucketErrorKind::NotFound | BucketErrorKind::PreconditionFailed | BucketErrorKind::ContentMismatch => None,
+    }
+}
+
+fn cdn_hint(error: &CdnError, around: &Surroundings) -> Option<String> {
+    match error.kind {
+        CdnErrorKind::NoSuchDistribution => Some(format!(
+            "Check DEPLOY_DISTRIBUTION_IDS: these credentials know no distribution {:?}. Ids begin with E and are not domain names",
+            error.distribution
+        )),
+        CdnErrorKind::Credentials => Some(credentials_hint(around)),
+        CdnErrorKind::Denied => Some(format!(
+            "Allow cloudfront:{} on arn:{}:cloudfront::<account>:distribution/{}. The invalidation stays on record, and the next run makes it",
+            error.operation,
+            around.partition(),
+            error.distribution
+        )),
+        _ => None,
+    }
+}
+
+/// What must be allowed for an operation. AWS rules: copies and conditions read what they are about.
+fn actions(operation: &str) -> &'static [&'static str] {
+    match operation {
+        "HeadObject" | "GetObject" => &["s3:GetObject"],
+        "AbortMultipartUpload" => &["s3:AbortMultipartUpload"],
+        "DeleteObject" | "DeleteObjects" => &["s3:DeleteObject", "s3:GetObject"],
+        _ => &["s3:PutObject", "s3:GetObject"],
+    }
+}
+
+fn denied_on_bucket(error: &BucketError, around: &Surroundings) -> String {
+    let arn = format!("arn:{}:s3:::{}", around.partition(), error.bucket);
+    if error.operation.starts_with("List") || error.operation == "HeadBucket" {
+        return format!("Allow s3:ListBucket on {arn}, in the policy of the role or user and in the bucket's own");
+    }
+    // A state bucket of its own is not laid out by the target's prefix.
+    let prefix =
+        if around.state_bucket.as_deref() == Some(error.bucket.as_str()) { "" } else { around.prefix.as_str() };
+    let kms = if error.message.to_ascii_lowercase().contains("kms") {
+        "; the bucket's KMS key asks for kms:GenerateDataKey and kms:Decrypt"
+    } else {
+        ""
+    };
+    format!(
+        "Allow {} on {arn}/{prefix}*, in the policy of the role or user and in the bucket's own{kms}",
+        actions(error.operation).join(" and ")
+    )
+}
+
+fn credentials_hint(around: &Surroundings) -> String {
+    let set = match around.credential_variables.as_slice() {
+        [] => "None of them is set".to_owned(),
+        names => format!("Set are {}", names.join(", ")),
+    };
+    format!(
+        "The AWS SDK looks, in this order, at AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), AWS_PROFILE, AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN, AWS_CONTAINER_CREDENTIALS_FULL_URI, and the instance. {set}"
+    )
+}
+
+#[cfg(test)]
+#[path = "hint_tests.rs"]
+mod tests;

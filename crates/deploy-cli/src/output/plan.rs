@@ -1,0 +1,114 @@
+//! A plan for people: a summary, then what happens, in the order in which it does.
+#![allow(clippy::format_push_string, reason = "plainer than `write!`, whose error cannot come, and once a run")]
+
+use asset_sync::deploy::{PlanReport, PlannedDelete, PlannedWrite};
+use asset_sync::plan::Reason;
+use indicatif::HumanBytes;
+
+use super::text::count;
+
+/// Most lines of one list.
+const SHOWN: usize = 20;
+
+pub(super) fn text(plan: &PlanReport, all: bool) -> String {
+    let shown = if all { usize::MAX } else { SHOWN };
+    let (staged, switched): (Vec<_>, Vec<_>) = plan.writes.iter().partition(|write| write.staged);
+    let (now, later): (Vec<_>, Vec<_>) = plan.obsolete.iter().partition(|delete| delete.now);
+    let mut text = summary(plan, &staged, &switched, &now, &later);
+    let writes = |writes: &[&PlannedWrite]| -> Vec<String> {
+        writes.iter().map(|w| line(&w.key, w.bytes, reason(w.reason))).collect()
+    };
+    let deletes =
+        |deletes: &[&PlannedDelete]| -> Vec<String> { deletes.iter().map(|d| line(&d.key, d.bytes, "")).collect() };
+    let mut list = |title: &str, lines: Vec<String>| {
+        if lines.is_empty() {
+            return;
+        }
+        text.push_str(&format!("\n{title}\n"));
+        for line in lines.iter().take(shown) {
+            text.push_str(&format!("  {line}\n"));
+        }
+        if lines.len() > shown {
+            text.push_str(&format!("  and {} more (--all shows them)\n", lines.len() - shown));
+        }
+    };
+    list("Ours from now on, since the content is the same:", plan.adopted.clone());
+    list("Archived, then replaced (foreign):", plan.taken.clone());
+    list("First, upload where no page refers to it:", writes(&staged));
+    list("Then switch, in this order:", writes(&switched));
+    list("Then invalidate:", plan.invalidation_paths.clone());
+    list("Then delete, pages that are gone:", deletes(&now));
+    list("Kept until no retained release needs it:", deletes(&later));
+    if plan.foreign > 0 {
+        let rest = usize::try_from(plan.foreign).unwrap_or(usize::MAX).saturating_sub(plan.foreign_sample.len());
+        let mut lines = plan.foreign_sample.clone();
+        if rest > 0 {
+            lines.push(format!("and {rest} others"));
+        }
+        list("Left alone, since no release knows it:", lines);
+    }
+    text
+}
+
+fn line(key: &str, bytes: u64, remark: &str) -> String {
+    // As it stands in the table of the terminal: keys cannot hold control characters.
+    format!("{:>10}  {key}{}{remark}", HumanBytes(bytes).to_string(), if remark.is_empty() { "" } else { "  " })
+}
+
+fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::New => "(new)",
+        Reason::Content => "(changed)",
+        Reason::Headers => "(headers only)",
+        Reason::Missing => "(was deleted by somebody)",
+        Reason::EditedOutside => "(was changed by somebody)",
+        Reason::Taken => "(foreign, archived)",
+    }
+}
+
+fn summary(
+    plan: &PlanReport,
+    staged: &[&PlannedWrite],
+    switched: &[&PlannedWrite],
+    now: &[&PlannedDelete],
+    later: &[&PlannedDelete],
+) -> String {
+    let bytes = |writes: &[&PlannedWrite]| HumanBytes(writes.iter().map(|w| w.bytes).sum()).to_string();
+    let live = match &plan.live {
+        Some(live) => format!("live now: {live}"),
+        None => "nothing is live".to_owned(),
+    };
+    let mut text = if plan.unchanged {
+        format!("Nothing to do: version {} is live already, as release {}\n", plan.version, plan.release)
+    } else {
+        format!("Version {} would become release {} ({live})\n", plan.version, plan.release)
+    };
+    let mut row = |name: &str, value: String| text.push_str(&format!("  {name:12} {value}\n"));
+    if plan.unfinished {
+        row("unfinished", "an earlier run did not end; this one would finish its work".to_owned());
+    }
+    row("upload", format!("{}, {}", count(staged.len() as u64, "file"), bytes(staged)));
+    row("switch", format!("{}, {}", count(switched.len() as u64, "entry file"), bytes(switched)));
+    row(
+        "unchanged",
+        format!("{}, {}", count(plan.unchanged_files.files, "file"), HumanBytes(plan.unchanged_files.bytes)),
+    );
+    if !plan.adopted.is_empty() {
+        row("adopt", count(plan.adopted.len() as u64, "object"));
+    }
+    match plan.distributions.as_slice() {
+        [] => row("invalidate", "nothing: no distribution is configured".to_owned()),
+        ids => {
+            let paths = count(plan.invalidation_paths.len() as u64, "path");
+            row("invalidate", format!("{paths} on {}", ids.join(" ")));
+        }
+    }
+    row("delete", count(now.len() as u64, "page"));
+    if !later.is_empty() {
+        row("keep", format!("{} of earlier releases", count(later.len() as u64, "file")));
+    }
+    if plan.foreign > 0 {
+        row("foreign", format!("{}, left alone", count(plan.foreign, "object")));
+    }
+    text
+}

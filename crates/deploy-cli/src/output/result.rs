@@ -1,0 +1,149 @@
+//! The result object: what machines read of a run. Its fields are a promise; new ones may come.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use asset_sync::deploy::{InvalidationReport, LeaseStatus, Outcome, Report, Tally};
+use serde::Serialize;
+
+use super::Heading;
+use super::text::rounded;
+use crate::args::Command;
+use crate::commands::Done;
+use crate::failure::Failure;
+
+/// The last line on stdout.
+#[derive(Debug, Serialize)]
+pub(super) struct ResultObject<'a> {
+    /// How it ended: an outcome, or `failed`.
+    result: Ended,
+    command: &'static str,
+    exit_code: u8,
+    /// Which program wrote this.
+    program: &'static str,
+    #[serde(flatten)]
+    heading: Option<&'a Heading>,
+    #[serde(flatten)]
+    details: Details<'a>,
+    total_seconds: f64,
+    warnings: Vec<&'a str>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Ended {
+    Deployed,
+    Unchanged,
+    RolledBack,
+    Pruned,
+    /// `unlock` without `--force`.
+    Shown,
+    /// `unlock --force`.
+    Unlocked,
+    Served,
+    Failed,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Details<'a> {
+    Report(ReportDetails<'a>),
+    Lease { lease: Option<&'a LeaseStatus> },
+    Failure { error: ErrorDetails<'a> },
+    None {},
+}
+
+#[derive(Debug, Serialize)]
+struct ReportDetails<'a> {
+    release: &'a str,
+    version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<&'a str>,
+    uploaded: Tally,
+    unchanged: Tally,
+    deleted: u64,
+    foreign: u64,
+    requests: &'a BTreeMap<&'static str, u64>,
+    invalidations: &'a [InvalidationReport],
+    seconds: BTreeMap<String, f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorDetails<'a> {
+    class: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+}
+
+impl<'a> ResultObject<'a> {
+    pub(super) fn new(
+        command: &Command,
+        heading: Option<&'a Heading>,
+        end: &'a Result<Done, Failure>,
+        warnings: &'a [String],
+        elapsed: Duration,
+    ) -> Self {
+        let mut warnings: Vec<&str> = warnings.iter().map(String::as_str).collect();
+        let (result, exit_code, details) = match end {
+            Ok(Done::Report(report, scan)) => {
+                warnings.extend(report.warnings.iter().map(String::as_str));
+                (ended(report.result), 0, Details::Report(ReportDetails::new(report, *scan)))
+            }
+            Ok(Done::Lease(lease)) => {
+                let forced = matches!(command, Command::Unlock(args) if args.force);
+                let ended = if forced { Ended::Unlocked } else { Ended::Shown };
+                (ended, 0, Details::Lease { lease: lease.as_ref() })
+            }
+            Ok(Done::Served | Done::Plan(_) | Done::Status(_) | Done::Config(_)) => {
+                (Ended::Served, 0, Details::None {})
+            }
+            Err(failure) => {
+                let Failure { exit, message, hint } = failure;
+                let error = ErrorDetails { class: exit.name(), message, hint: hint.as_deref() };
+                (Ended::Failed, exit.code(), Details::Failure { error })
+            }
+        };
+        Self {
+            result,
+            command: command.name(),
+            exit_code,
+            program: concat!("deploy ", env!("CARGO_PKG_VERSION")),
+            heading,
+            details,
+            total_seconds: rounded(elapsed.as_secs_f64()),
+            warnings,
+        }
+    }
+}
+
+fn ended(outcome: Outcome) -> Ended {
+    match outcome {
+        Outcome::Deployed => Ended::Deployed,
+        Outcome::Unchanged => Ended::Unchanged,
+        Outcome::RolledBack => Ended::RolledBack,
+        Outcome::Pruned => Ended::Pruned,
+    }
+}
+
+impl<'a> ReportDetails<'a> {
+    fn new(report: &'a Report, scan: Option<f64>) -> Self {
+        let steps = report.seconds.iter().map(|(step, seconds)| (step.to_string(), rounded(*seconds)));
+        let scan = scan.map(|seconds| ("scan".to_owned(), rounded(seconds)));
+        Self {
+            release: &report.release,
+            version: &report.version,
+            build: report.build,
+            previous: report.previous.as_deref(),
+            uploaded: report.uploaded,
+            unchanged: report.unchanged,
+            deleted: report.deleted,
+            foreign: report.foreign,
+            requests: &report.requests,
+            invalidations: &report.invalidations,
+            seconds: steps.chain(scan).collect(),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The real binary, against stand-ins in this process: its exit codes, what it prints, and what it
+//! leaves behind.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy sees tests in functions marked so only, not in what they share"
+)]
+
+mod deploying;
+mod failing;
+mod interrupted;
+#[cfg(feature = "local")]
+mod local;
+#[cfg(not(feature = "local"))]
+mod not_local;
+mod printing;
+mod support;

@@ -1,0 +1,208 @@
+//! The image, run as the Job runs it: read-only, user 65532, no capability; against an S3 server on
+//! loopback that is found by name.
+//!
+//! Needs podman, skopeo, docker-registry, root (for a DNS server's port) and the base image, built by the
+//! `Dockerfile` and named as skopeo does in `MTRIBES_TEST_DEPLOY_IMAGE` (`oci-archive:/path`).
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests, and so are their helper functions")]
+
+mod support;
+
+use std::net::UdpSocket;
+use std::process::{Child, Command, Stdio};
+
+use stand_ins::{BUCKET, Effect, Gate, StandIns, When};
+use support::registry::DockerRegistry;
+use support::{client, has, request, small_site, try_cut};
+
+/// The name under which the container finds S3.
+const NAME: &str = "s3.webapp.test";
+
+/// Answers every query for an IPv4 address with 127.0.0.1, at an address of its own on port 53, where C libraries
+/// look; nothing where that port may not be had.
+fn dns() -> Option<String> {
+    for last in 53..153 {
+        let address = format!("127.0.53.{last}");
+        match UdpSocket::bind((address.as_str(), 53)) {
+            Ok(socket) => {
+                std::thread::spawn(move || answer(&socket));
+                return Some(address);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(error) => {
+                support::skip(&format!("no DNS server can be started: {error}"));
+                return None;
+            }
+        }
+    }
+    None
+}
+
+/// RFC 1035: the question comes back, with one answer if it is for A and the name is the one.
+fn answer(socket: &UdpSocket) {
+    let mut buffer = [0; 512];
+    while let Ok((n, from)) = socket.recv_from(&mut buffer) {
+        let query = &buffer[..n];
+        let Some(name_end) = query.get(12..).and_then(|rest| rest.iter().position(|byte| *byte == 0)) else { continue };
+        let question_end = 12 + name_end + 5;
+        if question_end > n {
+            continue;
+        }
+        let mut name = Vec::new();
+        for label in NAME.split('.') {
+            name.push(u8::try_from(label.len()).unwrap());
+            name.extend_from_slice(label.as_bytes());
+        }
+        let is_it = query[12..12 + name_end] == name[..];
+        let wants_ipv4 = query[question_end - 4..question_end - 2] == [0, 1];
+        let mut reply = query[..question_end].to_vec();
+        let answers = u8::from(is_it && wants_ipv4);
+        // A response, recursion available; no such name unless it is the one.
+        reply[2] |= 0x80;
+        reply[3] = 0x80 | if is_it { 0 } else { 3 };
+        reply[6..12].copy_from_slice(&[0, answers, 0, 0, 0, 0]);
+        if answers == 1 {
+            reply.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
+        }
+        let _ = socket.send_to(&reply, from);
+    }
+}
+
+/// Podman with storage of its own, set up for a machine without systemd.
+struct Podman {
+    directory: tempfile::TempDir,
+}
+
+impl Podman {
+    fn new(nameserver: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let containers = "[containers]\ndefault_ulimits=[\"nofile=1024:1024\",\"nproc=1024:1024\"]\n[engine]\ncgroup_manager=\"cgroupfs\"\nruntime=\"runc\"\nevents_logger=\"file\"\n";
+        std::fs::write(directory.path().join("containers.conf"), containers).unwrap();
+        std::fs::write(directory.path().join("resolv.conf"), format!("nameserver {nameserver}\n")).unwrap();
+        Self { directory }
+    }
+
+    fn command(&self) -> Command {
+        let path = self.directory.path();
+        let mut command = Command::new("podman");
+        command.env("CONTAINERS_CONF", path.join("containers.conf")).stdin(Stdio::null());
+        command.arg("--root").arg(path.join("root")).arg("--runroot").arg(path.join("run"));
+        command.args(["--storage-driver", "overlay"]);
+        command
+    }
+
+    fn pull(&self, image: &str) {
+        let output = self.command().args(["pull", "--quiet", "--tls-verify=false", image]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// As the Job's container.
+    fn run(&self, image: &str, environment: &[(&str, String)], arguments: &[&str]) -> Command {
+        let mut command = self.command();
+        command.args(["run", "--rm", "--network", "host", "--read-only", "--read-only-tmpfs=false", "--cap-drop=ALL"]);
+        command.args(["--user", "65532:65532", "--security-opt", "no-new-privileges", "--volume"]);
+        command.arg(format!("{}:/etc/resolv.conf:ro", self.directory.path().join("resolv.conf").display()));
+        for (name, value) in environment {
+            command.arg("--env").arg(format!("{name}={value}"));
+        }
+        command.arg(image).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        // It mounts its storage while it works.
+        let _ = self.command().args(["rm", "--all", "--force"]).output();
+        let _ = Command::new("umount").arg("--lazy").arg(self.directory.path().join("root/overlay")).output();
+    }
+}
+
+fn base_image(registry: &DockerRegistry) -> Option<image_tagger::reference::Reference> {
+    let Some(image) = std::env::var("MTRIBES_TEST_DEPLOY_IMAGE").ok().filter(|image| !image.is_empty()) else {
+        support::skip("MTRIBES_TEST_DEPLOY_IMAGE names no base image");
+        return None;
+    };
+    let base = registry.repository("deploy").tagged("1.0.0".parse().unwrap());
+    let mut copy = Command::new("skopeo");
+    copy.args(["--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false", &image, &format!("docker://{base}")]);
+    let copied = copy.output().unwrap();
+    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+    Some(base)
+}
+
+fn end(child: Child) -> (i32, String) {
+    let output = child.wait_with_output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.code().unwrap_or(-1), text)
+}
+
+/// What the Job sets; S3's address is a name that only the DNS server of this test knows.
+fn environment(stand_ins: &StandIns) -> Vec<(&'static str, String)> {
+    let mut environment = stand_ins.environment();
+    for (name, value) in &mut environment {
+        if name.starts_with("AWS_ENDPOINT_URL") {
+            *value = value.replace("127.0.0.1", NAME);
+        }
+    }
+    environment.push(("DEPLOY_BUCKET", BUCKET.to_owned()));
+    environment.push(("DEPLOY_FORCE_PATH_STYLE", "true".to_owned()));
+    environment.push(("DEPLOY_LOG", "json".to_owned()));
+    environment
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_image_deploys_its_site_as_a_job() {
+    if !has("podman") || !has("skopeo") || !has("runc") {
+        return;
+    }
+    let Some(registry) = DockerRegistry::start(false) else { return };
+    let Some(base) = base_image(&registry) else { return };
+    let Some(nameserver) = dns() else { return };
+    let client = client(&registry.host, 1);
+    let site = small_site();
+    let outcome =
+        try_cut(&client, &request(site.path(), &base, &registry.repository("webapp"), "1.0.0")).await.unwrap();
+    let podman = Podman::new(&nameserver);
+    podman.pull(&outcome.reference);
+
+    let stand_ins = StandIns::builder().start().await.unwrap();
+    let environment = environment(&stand_ins);
+    let run = podman.run(&outcome.reference, &environment, &[]).spawn().unwrap();
+    let (code, text) = tokio::task::spawn_blocking(|| end(run)).await.unwrap();
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("\"deployed\"") && text.contains("1.0.0"), "{text}");
+    for file in ["index.html", "assets/app-1f2e3d4c.js"] {
+        let there = stand_ins.store().get(BUCKET, file).unwrap();
+        assert_eq!(there.content.to_bytes(), std::fs::read(site.path().join(file)).unwrap(), "{file}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_the_container_with_the_jobs_code() {
+    if !has("podman") || !has("skopeo") || !has("runc") {
+        return;
+    }
+    let Some(registry) = DockerRegistry::start(false) else { return };
+    let Some(base) = base_image(&registry) else { return };
+    let Some(nameserver) = dns() else { return };
+    let site = small_site();
+    let repository = registry.repository("webapp");
+    let outcome =
+        try_cut(&client(&registry.host, 1), &request(site.path(), &base, &repository, "1.0.0")).await.unwrap();
+    let podman = Podman::new(&nameserver);
+    podman.pull(&outcome.reference);
+
+    let stand_ins = StandIns::builder().start().await.unwrap();
+    let gate = Gate::new();
+    stand_ins.faults().always(When::key("PutObject", "assets/app-1f2e3d4c.js"), Effect::HoldBefore(gate.clone()));
+    let run = podman.run(&outcome.reference, &environment(&stand_ins), &[]).spawn().unwrap();
+    gate.arrived(1).await;
+    // Podman hands the signal on to the container's first process, as the kubelet does.
+    let killed = Command::new("kill").args(["-TERM", &run.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let (code, text) = tokio::task::spawn_blocking(|| end(run)).await.unwrap();
+    assert_eq!(code, 143, "{text}");
+    assert!(stand_ins.store().get(BUCKET, "index.html").is_err());
+    gate.open();
+}
