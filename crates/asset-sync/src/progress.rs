@@ -89,6 +89,8 @@ pub enum Event {
     Deleted {
         /// Key relative to the target's prefix.
         key: String,
+        /// Its length.
+        bytes: u64,
     },
     /// The lease is held by somebody else.
     Waiting {

@@ -216,7 +216,7 @@ impl Deployer {
             for (obsolete, result) in batch.iter().zip(results) {
                 match result {
                     Ok(()) => {
-                        self.options.progress.event(&Event::Deleted { key: obsolete.key.to_string() });
+                        self.options.progress.event(&Event::Deleted { key: obsolete.key.to_string(), bytes: obsolete.size });
                         gone.insert(obsolete.key.clone());
                     }
                     Err(error) if error.kind == BucketErrorKind::PreconditionFailed => {

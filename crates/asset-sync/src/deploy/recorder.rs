@@ -18,7 +18,7 @@ pub(super) struct Recorder {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Sums {
     pub(super) written: Tally,
-    pub(super) deleted: u64,
+    pub(super) deleted: Tally,
     pub(super) seconds: BTreeMap<Step, f64>,
     pub(super) warnings: Vec<String>,
     cdn_requests: BTreeMap<&'static str, u64>,
@@ -69,7 +69,7 @@ impl Progress for Recorder {
             let mut sums = self.lock();
             match event {
                 Event::Written { bytes, .. } => sums.written.add(*bytes),
-                Event::Deleted { .. } => sums.deleted += 1,
+                Event::Deleted { bytes, .. } => sums.deleted.add(*bytes),
                 Event::StepFinished { step, elapsed } => {
                     *sums.seconds.entry(*step).or_default() += elapsed.as_secs_f64();
                 }

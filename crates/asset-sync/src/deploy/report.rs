@@ -78,7 +78,7 @@ pub struct Report {
     /// Files that were there already.
     pub unchanged: Tally,
     /// Files that were deleted.
-    pub deleted: u64,
+    pub deleted: Tally,
     /// Objects under the prefix that no release knows. They are never touched.
     pub foreign: u64,
     /// Requests sent, by API operation, repeated ones included.

@@ -171,6 +171,10 @@ fn version(site: usize, label: u8) -> String {
     format!("{}.{label}.0", site + 1)
 }
 
+fn number(release: &str) -> u64 {
+    release[1..].split('-').next().unwrap().parse().unwrap()
+}
+
 /// Whether an invalidation path covers a URL path, as CloudFront has it.
 fn covers(path: &str, target: &str) -> bool {
     path.strip_suffix('*').map_or(path == target, |start| target.starts_with(start))
@@ -334,8 +338,9 @@ impl Model {
                     let live_already = self.live.as_ref() == Some(&report.release);
                     assert!(live_already || candidates.iter().any(|r| r.id == report.release), "{candidates:?}");
                 }
-                let target = self.position(&report.release).unwrap_or_else(|| panic!("never live: {}", report.release));
-                let back = self.live.as_ref().is_some_and(|live| Some(target) < self.position(live));
+                assert!(self.position(&report.release).is_some(), "never live: {}", report.release);
+                // Back or forward: releases are numbered in the order in which they were begun.
+                let back = self.live.as_ref().is_some_and(|live| number(&report.release) < number(live));
                 self.activate(&report.release, back);
             }
             Run::Prune => assert_eq!(self.live.as_ref(), Some(&report.release)),

@@ -59,7 +59,7 @@ async fn assets_go_up_first_pages_switch_last_deletes_follow_the_invalidation() 
         .filter_map(|e| match e {
             Event::Written { key, .. } => Some(key.clone()),
             Event::Invalidation { .. } => Some("(invalidation)".to_owned()),
-            Event::Deleted { key } => Some(format!("(delete) {key}")),
+            Event::Deleted { key, .. } => Some(format!("(delete) {key}")),
             _ => None,
         })
         .skip(7)
@@ -149,7 +149,7 @@ async fn a_plan_writes_nothing_and_the_run_does_what_it_said() {
     assert_eq!(written, planned);
     let invalidated: Vec<String> = report.invalidations.into_iter().flat_map(|i| i.paths).collect();
     assert_eq!(invalidated, plan.invalidation_paths);
-    assert_eq!(plan.obsolete.iter().filter(|o| o.now).count() as u64, report.deleted);
+    assert_eq!(plan.obsolete.iter().filter(|o| o.now).count() as u64, report.deleted.files);
 }
 
 #[tokio::test(start_paused = true)]

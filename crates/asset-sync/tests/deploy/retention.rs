@@ -29,7 +29,7 @@ async fn assets_stay_for_the_grace_time_after_they_were_superseded() {
     assert!(world.text(APP_1).is_some());
     world.pass(SignedDuration::from_secs(1));
     let report = world.deployer_with(options).prune(&stop).await.unwrap();
-    assert_eq!((report.result, report.deleted), (Outcome::Pruned, 1));
+    assert_eq!((report.result, report.deleted.files), (Outcome::Pruned, 1));
     assert!(world.text(APP_1).is_none());
     world.assert_serves(&world.site(&v2()));
     assert_eq!(world.current().releases.len(), 1);

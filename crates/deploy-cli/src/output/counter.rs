@@ -71,7 +71,7 @@ mod tests {
         counter.count(&Event::StepStarted { step: Step::Stage, objects: 2, bytes: 10 }, start);
         assert_eq!((counter.bytes_done, counter.objects, counter.bytes), (0, 2, 10));
         counter.count(&Event::Sent { bytes: 4 }, start);
-        counter.count(&Event::Deleted { key: "a".into() }, start);
+        counter.count(&Event::Deleted { key: "a".into(), bytes: 1 }, start);
         assert_eq!((counter.bytes_done, counter.objects_done), (4, 1));
         let interval = Duration::from_secs(10);
         assert!(!counter.is_due(interval, start + Duration::from_secs(9)));

@@ -63,7 +63,7 @@ struct ReportDetails<'a> {
     previous: Option<&'a str>,
     uploaded: Tally,
     unchanged: Tally,
-    deleted: u64,
+    deleted: Tally,
     foreign: u64,
     requests: &'a BTreeMap<&'static str, u64>,
     invalidations: &'a [InvalidationReport],

@@ -194,8 +194,8 @@ pub(super) fn report(report: &Report, command: &Command, elapsed: Duration) -> S
     if matches!(command, Command::Run(_)) {
         row("unchanged", files(report.unchanged));
     }
-    if report.deleted > 0 {
-        row("deleted", count(report.deleted, "file"));
+    if report.deleted.files > 0 {
+        row("deleted", count(report.deleted.files, "file"));
     }
     if report.foreign > 0 {
         row("foreign", format!("{} that no release knows, left alone", count(report.foreign, "object")));

@@ -126,7 +126,7 @@ fn prune_deletes_what_no_retained_release_needs() {
     let pruned = Run::of(&mut keep_nothing(&["prune"]));
     assert_eq!(pruned.code, 0, "{pruned:?}");
     assert_eq!(pruned.result()["result"], "pruned");
-    assert_eq!(pruned.result()["deleted"], gone.len());
+    assert_eq!(pruned.result()["deleted"]["files"], gone.len());
     assert_eq!(there(), 0);
 }
 

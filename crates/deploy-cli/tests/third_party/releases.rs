@@ -53,7 +53,7 @@ async fn life(target: &Target, old: &Site, new: &Site) {
     let second = target.deploy(new, "1.46.0").ended("deployed");
     assert_eq!(second.number("/uploaded/files"), new.difference(old));
     assert_eq!(second.number("/unchanged/files"), new.files.len() - new.difference(old));
-    assert_eq!(second.number("/deleted"), 0);
+    assert_eq!(second.number("/deleted/files"), 0);
     assert_eq!(second.result["previous"], first.result["release"]);
     let paths = new_paths(target, &mut invalidations, &second).await;
     assert!(covers(&paths, "/") && covers(&paths, "/index.html"), "{paths:?}");
@@ -88,7 +88,7 @@ async fn life(target: &Target, old: &Site, new: &Site) {
     let without_history = target.program.with("DEPLOY_KEEP_RELEASES", "0").with("DEPLOY_GRACE", "0s");
     let pruned = without_history.run(&["prune"]).ended("pruned");
     let expired = old.files.keys().filter(|key| !new.files.contains_key(*key)).count();
-    assert_eq!(pruned.number("/deleted"), expired);
+    assert_eq!(pruned.number("/deleted/files"), expired);
     target.holds(new, &[], &[FOREIGN]).await;
     assert_eq!(target.object(FOREIGN).await.bytes, b"someone else's");
 

@@ -512,7 +512,15 @@ impl Registry for HttpRegistry {
                 Ok(false)
             }
             Ok(response) => Err(task.refused(response).await),
-            Err(error) if error.kind == RegistryErrorKind::Denied => Ok(false),
+            // A token server may refuse the right to both repositories at once.
+            Err(error)
+                if matches!(
+                    error.kind,
+                    RegistryErrorKind::Denied | RegistryErrorKind::Rejected | RegistryErrorKind::NotFound
+                ) =>
+            {
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }
