@@ -118,17 +118,22 @@ impl Drop for Podman {
     }
 }
 
-fn base_image(registry: &DockerRegistry) -> Option<image_tagger::reference::Reference> {
-    let Some(image) = std::env::var("MTRIBES_TEST_DEPLOY_IMAGE").ok().filter(|image| !image.is_empty()) else {
-        support::skip("MTRIBES_TEST_DEPLOY_IMAGE names no base image");
-        return None;
-    };
+/// The base image, where the run has one: building it takes minutes.
+fn given_image() -> Option<String> {
+    let image = std::env::var("MTRIBES_TEST_DEPLOY_IMAGE").ok().filter(|image| !image.is_empty());
+    if image.is_none() {
+        support::skip_loudly("MTRIBES_TEST_DEPLOY_IMAGE names no base image");
+    }
+    image
+}
+
+fn base_image(registry: &DockerRegistry, image: &str) -> image_tagger::reference::Reference {
     let base = registry.repository("deploy").tagged("1.0.0".parse().unwrap());
     let mut copy = Command::new("skopeo");
-    copy.args(["--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false", &image, &format!("docker://{base}")]);
+    copy.args(["--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false", image, &format!("docker://{base}")]);
     let copied = copy.output().unwrap();
     assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
-    Some(base)
+    base
 }
 
 fn end(child: Child) -> (i32, String) {
@@ -153,11 +158,12 @@ fn environment(stand_ins: &StandIns) -> Vec<(&'static str, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_image_deploys_its_site_as_a_job() {
+    let Some(image) = given_image() else { return };
     if !has("podman") || !has("skopeo") || !has("runc") {
         return;
     }
     let Some(registry) = DockerRegistry::start(false) else { return };
-    let Some(base) = base_image(&registry) else { return };
+    let base = base_image(&registry, &image);
     let Some(nameserver) = dns() else { return };
     let client = client(&registry.host, 1);
     let site = small_site();
@@ -180,11 +186,12 @@ async fn the_image_deploys_its_site_as_a_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_ends_the_container_with_the_jobs_code() {
+    let Some(image) = given_image() else { return };
     if !has("podman") || !has("skopeo") || !has("runc") {
         return;
     }
     let Some(registry) = DockerRegistry::start(false) else { return };
-    let Some(base) = base_image(&registry) else { return };
+    let base = base_image(&registry, &image);
     let Some(nameserver) = dns() else { return };
     let site = small_site();
     let repository = registry.repository("webapp");
