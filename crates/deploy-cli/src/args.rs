@@ -78,6 +78,16 @@ Examples:
   deploy rollback --to 1.4.1
   deploy rollback --if-live 1.4.2     undo 1.4.2, and nothing else: a pipeline's rollback step")]
     Rollback(RollbackArgs),
+    /// Compare what visitors are served with the live release, through the CDN
+    #[command(after_help = "\
+Needs DEPLOY_PUBLIC_URL, but with --local. The exit code is 6 if anything is not what was deployed, if
+the state area can be read, or if nothing could be looked at; with DEPLOY_VERIFY=required also if
+anything could not be.
+
+Examples:
+  DEPLOY_PUBLIC_URL=https://www.example.com/ deploy verify
+  deploy verify --json | jq .wrong")]
+    Verify(VerifyArgs),
     /// Delete files that no retained release needs any more
     Prune(TargetArgs),
     /// Show who holds the lease of the target; with --force, take it away
@@ -140,6 +150,15 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct VerifyArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) local: LocalArgs,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct ConfigArgs {
     /// Print a JSON array of variables
     #[arg(long)]
@@ -191,6 +210,7 @@ impl Command {
             Self::Status(_) => "status",
             Self::Config(_) => "config",
             Self::Rollback(_) => "rollback",
+            Self::Verify(_) => "verify",
             Self::Prune(_) => "prune",
             Self::Unlock(_) => "unlock",
             Self::Serve(_) => "serve",
@@ -213,6 +233,7 @@ impl Command {
             Self::Plan(args) => &args.local,
             Self::Status(args) => &args.local,
             Self::Rollback(args) => &args.local,
+            Self::Verify(args) => &args.local,
             Self::Prune(args) => &args.local,
             Self::Unlock(args) => &args.local,
             Self::Serve(args) => &args.local,
@@ -226,6 +247,7 @@ impl Command {
         match self {
             Self::Plan(args) => args.json,
             Self::Status(args) => args.json,
+            Self::Verify(args) => args.json,
             Self::Config(args) => args.json,
             _ => false,
         }

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use asset_sync::Deployer;
 use asset_sync::deploy::{LeaseStatus, PlanReport, ReleaseInfo, Report, RollbackTo, Status};
-use asset_sync::site::{Site, scan};
+use asset_sync::site::Site;
+use asset_sync::verify::HttpVerifier;
 use deploy_config::{Environment, Program, Requirements, Settings, Table};
 use tokio::runtime;
 use tokio::task::spawn_blocking;
@@ -17,6 +18,8 @@ use crate::failure::Failure;
 use crate::hint::Surroundings;
 use crate::output::{Heading, Output};
 use crate::signals::Signals;
+use crate::site::Reading;
+use crate::verification::{self, Looked};
 
 /// What came of a command.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub(crate) enum Done {
     Plan(Box<PlanReport>),
     /// `status`.
     Status(Box<Status>),
+    /// `verify`, whatever it saw.
+    Looked(Box<Looked>),
     /// `config`.
     Config(Table),
     /// `unlock`: whose lease it is, or was until now.
@@ -52,12 +57,13 @@ pub(crate) fn execute(command: &Command, environment: &Environment, output: &Out
     for warning in warnings {
         output.warning(&warning.to_string());
     }
+    let prepared = Prepared::new(command, &settings, output)?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| Failure {
         exit: Exit::Transient,
         message: format!("cannot start threads: {error}"),
         hint: None,
     })?;
-    let done = runtime.block_on(connected(command, environment, &settings, output));
+    let done = runtime.block_on(connected(command, environment, &settings, prepared, output));
     // A scan that was interrupted goes on in its thread; nobody waits for it.
     runtime.shutdown_background();
     done
@@ -71,10 +77,43 @@ fn config(environment: &Environment, output: &Output) -> Done {
     Done::Config(environment.table(Program::Deploy))
 }
 
+/// What the settings make possible, before any request.
+struct Prepared {
+    /// How the site is read, where a release is made.
+    reading: Option<Arc<Reading>>,
+    /// What looks at the live site, where that is asked for.
+    verifier: Option<Arc<HttpVerifier>>,
+    /// Where it looks.
+    public_url: String,
+}
+
+impl Prepared {
+    /// Finds all that is wrong with what the settings name.
+    fn new(command: &Command, settings: &Settings, output: &Output) -> Result<Self, Failure> {
+        let reading = match command {
+            Command::Run(_) | Command::Plan(_) => {
+                let publication = settings.publication().map_err(|problems| Failure::configuration(&problems, None))?;
+                let log = output.log();
+                Reading::new(settings, publication.source, Arc::new(move |bytes| log.scanned(bytes))).map(Some)
+            }
+            _ => Ok(None),
+        };
+        // The edge within this process has no address yet.
+        let verifier = if command.local().is_some() { Ok(None) } else { verification::verifier(command, settings) };
+        let (reading, verifier) = Failure::both(reading, verifier)?;
+        Ok(Self {
+            reading: reading.map(Arc::new),
+            verifier: verifier.map(Arc::new),
+            public_url: settings.verification.public_url.clone().unwrap_or_default(),
+        })
+    }
+}
+
 async fn connected(
     command: &Command,
     environment: &Environment,
     settings: &Settings,
+    prepared: Prepared,
     output: &Output,
 ) -> Result<Done, Failure> {
     let log = output.log();
@@ -89,7 +128,11 @@ async fn connected(
         let port = if let Command::Serve(args) = command { args.port } else { 0 };
         let local = crate::local::Local::start(folder, settings, port).await?;
         let clients = Clients::local(&local, settings);
-        let run = Run { command, settings, output, signals, surroundings };
+        // The edge serves the whole bucket.
+        let public_url = format!("{}/{}", local.url().unwrap_or_default(), settings.prefix);
+        let verifier = verification::local_verifier(command, settings, &public_url)?.map(Arc::new);
+        let prepared = Prepared { verifier, public_url, ..prepared };
+        let run = Run { command, settings, prepared, output, signals, surroundings };
         let done = if matches!(command, Command::Serve(_)) {
             run.serve(&local, clients).await
         } else {
@@ -99,13 +142,14 @@ async fn connected(
         return done;
     }
     let clients = Clients::connect(settings).await;
-    Run { command, settings, output, signals, surroundings }.with(clients, false).await
+    Run { command, settings, prepared, output, signals, surroundings }.with(clients, false).await
 }
 
 /// One run of a command that needs the target.
 struct Run<'a> {
     command: &'a Command,
     settings: &'a Settings,
+    prepared: Prepared,
     output: &'a Output,
     signals: Signals,
     surroundings: Surroundings,
@@ -113,7 +157,8 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn with(&self, clients: Clients, is_local: bool) -> Result<Done, Failure> {
-        let deployer = clients.deployer(self.settings, is_local, self.output.progress());
+        let verifier = self.prepared.verifier.clone();
+        let deployer = clients.deployer(self.settings, is_local, verifier, self.output.progress());
         self.output.begin(Heading::new(self.command, self.settings, &self.surroundings));
         match self.command {
             Command::Plan(_) => self.plan(&deployer).await,
@@ -126,6 +171,7 @@ impl Run<'_> {
                 let rollback = deployer.rollback(&to, args.if_live.as_deref(), self.signals.stop());
                 self.report(rollback.await, None)
             }
+            Command::Verify(_) => self.look(&deployer).await,
             Command::Prune(_) => self.report(deployer.prune(self.signals.stop()).await, None),
             Command::Unlock(args) if args.force => {
                 let broken = deployer.break_lease().await;
@@ -147,34 +193,43 @@ impl Run<'_> {
         Ok(Done::Plan(Box::new(plan)))
     }
 
-    /// Scans the site, and says what of it is odd. Gives the seconds that took, too.
+    async fn look(&self, deployer: &Deployer) -> Result<Done, Failure> {
+        let Some(verifier) = &self.prepared.verifier else {
+            return Err(Failure::bug("nothing to look at the site with"));
+        };
+        let url = self.prepared.public_url.clone();
+        let looked = self.read(verification::look(deployer, verifier, self.settings, url)).await?;
+        Ok(Done::Looked(Box::new(looked)))
+    }
+
+    /// Reads the site, says what of it is odd, and refuses what must not go live. Gives the seconds
+    /// that took, too.
     async fn site(&self) -> Result<(Site, ReleaseInfo, f64), Failure> {
-        let publication = self.settings.publication().map_err(|problems| Failure::configuration(&problems))?;
+        let publication = self.settings.publication().map_err(|problems| Failure::configuration(&problems, None))?;
+        let reading = self.prepared.reading.clone().ok_or_else(|| Failure::bug("no site to read"))?;
         let log = self.output.log();
-        let counting = Arc::clone(&log);
-        let options = connect::scan_options(self.settings, Arc::new(move |bytes| counting.scanned(bytes)))?;
-        let source = publication.source.to_owned();
         let started = Instant::now();
         log.scan_started();
-        let scanning = spawn_blocking(move || scan(&source, &options));
-        let site = self
+        let reading = spawn_blocking(move || reading.read());
+        let read = self
             .signals
-            .or_stop(scanning)
+            .or_stop(reading)
             .await?
             .map_err(|error| Failure::bug(&error.to_string()))?
-            .map_err(|error| self.failure(&error.into()))?;
+            .map_err(|error| self.failure(&error))?;
         let elapsed = started.elapsed();
-        log.scan_finished(&site, elapsed);
-        for rule in &site.unmatched_rules {
-            self.output.warning(&format!("DEPLOY_RULES: {rule} matches no file of the site"));
+        log.scan_finished(&read.site, elapsed);
+        for warning in read.warnings() {
+            self.output.warning(&warning);
         }
+        read.findings.check().map_err(|error| self.failure(&error))?;
         let info = ReleaseInfo { version: publication.version.to_owned(), build: self.settings.build };
-        Ok((site, info, elapsed.as_secs_f64()))
+        Ok((read.site, info, elapsed.as_secs_f64()))
     }
 
     #[cfg(feature = "local")]
     async fn serve(&self, local: &crate::local::Local, clients: Clients) -> Result<Done, Failure> {
-        let deployer = clients.deployer(self.settings, true, self.output.progress());
+        let deployer = clients.deployer(self.settings, true, None, self.output.progress());
         let status = self.read(deployer.status()).await?;
         let Some(live) = status.releases.iter().find(|release| release.live) else {
             return Err(Failure::usage("nothing is live on the local target")

@@ -2,7 +2,6 @@
 
 use std::env;
 use std::fs;
-use std::path::Path;
 use std::process;
 use std::sync::Arc;
 
@@ -12,14 +11,15 @@ use asset_sync::cdn::{Cdn, CloudFront};
 use asset_sync::deploy::{ConditionalWrites, Options};
 use asset_sync::plan::{Adopt, InvalidationMode, MaxShrink, UrlPrefix};
 use asset_sync::progress::Progress;
-use asset_sync::site::{Rules, ScanOptions};
 use asset_sync::state::{StateArea, Target};
-use deploy_config::{Environment, Program, Requirements, Settings, Source, Warning, variables};
+use asset_sync::verify::{HttpVerifier, OnFailure, Verifier};
+use deploy_config::{Environment, Program, Requirements, Settings, Source, Table, Verify, Warning, variables};
 use jiff::SignedDuration;
 
 use crate::args::Command;
 use crate::failure::Failure;
 use crate::hint::Surroundings;
+use crate::verification::NO_URL;
 
 /// What the environment and the flags say together.
 pub(crate) fn environment(command: &Command) -> Environment {
@@ -44,7 +44,18 @@ pub(crate) fn settings(command: &Command, environment: &Environment) -> Result<(
         Command::Run(_) | Command::Plan(_) => Requirements::Publish,
         _ => Requirements::Target,
     };
-    environment.settings(requirements).map_err(|problems| Failure::configuration(&problems))
+    environment.settings(requirements).map_err(|problems| {
+        let is_set = |name: &str| value(&environment.table(Program::Deploy), name).is_some();
+        let no_url = matches!(command, Command::Verify(_)) && !is_set("DEPLOY_PUBLIC_URL");
+        // Where it is required by another variable, that is said already.
+        let no_url = no_url && !problems.iter().any(|problem| problem.variable == "DEPLOY_PUBLIC_URL");
+        Failure::configuration(&problems, no_url.then_some(NO_URL))
+    })
+}
+
+// Row by row, since the table hides what must not be shown.
+fn value(table: &Table, name: &str) -> Option<String> {
+    table.rows.iter().find(|row| row.variable == name).and_then(|row| row.value.clone())
 }
 
 /// What the AWS SDK will go by.
@@ -60,12 +71,10 @@ pub(crate) fn surroundings(settings: &Settings, environment: &Environment) -> Su
     ];
     let table = environment.table(Program::Deploy);
     let is_set = |name: &&str| table.rows.iter().any(|row| row.variable == *name && row.source != Source::NotSet);
-    // Row by row, since the table hides what must not be shown.
-    let value = |name: &str| table.rows.iter().find(|row| row.variable == name).and_then(|row| row.value.clone());
     Surroundings::new(
         settings,
         WAYS_TO_CREDENTIALS.into_iter().filter(is_set).collect(),
-        value("AWS_ENDPOINT_URL_S3").or_else(|| value("AWS_ENDPOINT_URL")),
+        value(&table, "AWS_ENDPOINT_URL_S3").or_else(|| value(&table, "AWS_ENDPOINT_URL")),
     )
 }
 
@@ -87,26 +96,6 @@ impl Places {
     }
 }
 
-/// How the site is scanned; reads the rules.
-pub(crate) fn scan_options(
-    settings: &Settings,
-    progress: Arc<dyn Fn(u64) + Send + Sync>,
-) -> Result<ScanOptions, Failure> {
-    let Places { target, area } = Places::new(settings);
-    Ok(ScanOptions {
-        prefix: target.prefix,
-        state_prefix: area.in_target.then_some(area.root),
-        rules: settings.rules.as_deref().map_or_else(|| Ok(Rules::default()), read_rules)?,
-        progress: Some(progress),
-        ..ScanOptions::default()
-    })
-}
-
-fn read_rules(path: &Path) -> Result<Rules, Failure> {
-    let text = fs::read_to_string(path).map_err(|source| Failure::unreadable_rules(path, &source))?;
-    Rules::parse(&text).map_err(|error| Failure::rules(path, &error))
-}
-
 /// The real bucket or buckets, and the real CDN.
 pub(crate) struct Clients {
     bucket: S3Bucket,
@@ -126,12 +115,19 @@ impl Clients {
     }
 
     /// A deployer to them.
-    pub(crate) fn deployer(self, settings: &Settings, is_local: bool, progress: Arc<dyn Progress>) -> Deployer {
+    pub(crate) fn deployer(
+        self,
+        settings: &Settings,
+        is_local: bool,
+        verifier: Option<Arc<HttpVerifier>>,
+        progress: Arc<dyn Progress>,
+    ) -> Deployer {
         let Places { target, area } = Places::new(settings);
         let state =
             settings.state_bucket.as_deref().map(|bucket| Arc::new(self.bucket.sibling(bucket)) as Arc<dyn Bucket>);
         let cdn: Arc<dyn Cdn> = Arc::new(self.cdn);
         let mut options = options(settings, progress);
+        options.verifier = verifier.map(|verifier| verifier as Arc<dyn Verifier>);
         if is_local {
             // The stand-in completes an invalidation when it is asked a second time.
             options.invalidation_poll = std::time::Duration::from_millis(20);
@@ -176,6 +172,11 @@ fn options(settings: &Settings, progress: Arc<dyn Progress>) -> Options {
         },
         buffer: settings.buffer,
         part_size: settings.part_size,
+        verification_required: settings.verification.verify == Verify::Required,
+        on_failure: match settings.verification.on_failure {
+            deploy_config::OnFailure::Rollback => OnFailure::RollBack,
+            deploy_config::OnFailure::Keep => OnFailure::Keep,
+        },
         retry: RetryPolicy { concurrency: settings.concurrency.get(), ..RetryPolicy::default() },
         progress,
         ..Options::default()

@@ -45,9 +45,23 @@ impl Failure {
         Self { exit: Exit::of(error.class(), signal), message: error.to_string(), hint: hint(error, surroundings) }
     }
 
-    /// A configuration that does not hold.
-    pub(crate) fn configuration(problems: &Problems) -> Self {
+    /// Two results of which both must be good; what is wrong with either is in the failure.
+    pub(crate) fn both<A, B>(one: Result<A, Self>, other: Result<B, Self>) -> Result<(A, B), Self> {
+        match (one, other) {
+            (Ok(one), Ok(other)) => Ok((one, other)),
+            (Err(failure), Ok(_)) | (Ok(_), Err(failure)) => Err(failure),
+            (Err(one), Err(other)) => Err(Self {
+                exit: one.exit,
+                message: format!("{}\n{}", one.message, other.message),
+                hint: one.hint.or(other.hint),
+            }),
+        }
+    }
+
+    /// A configuration that does not hold; `also` is one more problem with it.
+    pub(crate) fn configuration(problems: &Problems, also: Option<&str>) -> Self {
         let mut lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        lines.extend(also.map(str::to_owned));
         let message = match lines.len() {
             1 => lines.remove(0),
             several => format!("the configuration has {several} problems:\n{}", lines.join("\n")),

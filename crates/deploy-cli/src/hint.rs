@@ -2,8 +2,11 @@
 
 use asset_sync::bucket::{BucketError, BucketErrorKind};
 use asset_sync::cdn::{CdnError, CdnErrorKind};
-use asset_sync::{Conflict, Error, Refusal};
+use asset_sync::site::{Finding, FindingKind, ScanError, ScanProblem};
+use asset_sync::{Conflict, Error, NotVerified, Refusal};
 use deploy_config::Settings;
+
+use crate::verification::Fault;
 
 /// What a hint must know of the run besides the error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,8 +69,70 @@ pub(crate) fn hint(error: &Error, around: &Surroundings) -> Option<String> {
             Some("The new files are in place. DEPLOY_INVALIDATION_TIMEOUT sets how long to wait".to_owned())
         }
         Error::NoSuchRelease(_) => Some("`deploy status` lists the releases that are kept".to_owned()),
-        Error::Scan(_) => Some("DEPLOY_SOURCE (or --source) names the directory; DEPLOY_RULES can leave files out".to_owned()),
+        Error::Scan(error) => Some(scan_hint(error)),
+        Error::NotVerified(seen) => Some(not_verified_hint(seen)),
         _ => None,
+    }
+}
+
+fn scan_hint(error: &ScanError) -> String {
+    let has =
+        |kind: fn(&ScanProblem) -> bool| matches!(error, ScanError::Problems(problems) if problems.iter().any(kind));
+    let of_values = [
+        (
+            has(|p| matches!(p, ScanProblem::Placeholder { .. })),
+            "DEPLOY_VALUES_PREFIX says how the variables begin that fill placeholders; DEPLOY_TEMPLATES selects the files that take them; DEPLOY_VALUES_JSON and DEPLOY_VALUES_SCRIPT make files that scripts can read",
+        ),
+        (
+            has(|p| matches!(p, ScanProblem::Taken { .. })),
+            "DEPLOY_VALUES_JSON and DEPLOY_VALUES_SCRIPT name the files that are generated",
+        ),
+        (
+            has(|p| {
+                !matches!(
+                    p,
+                    ScanProblem::Placeholder { .. } | ScanProblem::Taken { .. } | ScanProblem::Integrity { .. }
+                )
+            }) || !matches!(error, ScanError::Problems(_)),
+            "DEPLOY_SOURCE (or --source) names the directory; DEPLOY_RULES can leave files out",
+        ),
+    ];
+    let hints: Vec<&str> = of_values.into_iter().filter_map(|(applies, hint)| applies.then_some(hint)).collect();
+    if hints.is_empty() { "DEPLOY_TEMPLATES selects the files that take values".to_owned() } else { hints.join(". ") }
+}
+
+fn preflight_hint(findings: &[Finding]) -> String {
+    let mut names: Vec<&str> = findings.iter().map(|finding| finding.kind.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let names: Vec<String> = names.into_iter().map(|name| format!("{name:?}")).collect();
+    let mut hint = format!(
+        "A rule in the file that DEPLOY_RULES names lets a file pass as it is: [[rule]], glob = \"…\", allow = [{}]",
+        names.join(", ")
+    );
+    if findings.iter().any(|finding| finding.kind == FindingKind::SourceMap) {
+        hint.push_str(". DEPLOY_SOURCE_MAPS=warn lets all source maps pass");
+    }
+    hint
+}
+
+fn not_verified_hint(seen: &NotVerified) -> String {
+    match (seen.wrong, &seen.rolled_back_to) {
+        (true, Some(_)) => "Mend the build, or what stands between the bucket and its visitors, and deploy a new one. With DEPLOY_ON_FAILURE=keep it would have stayed live to be looked at".to_owned(),
+        (true, None) => "It is still live. `deploy verify` looks again; `deploy rollback` makes the release before it live, where there is one, as DEPLOY_ON_FAILURE=rollback does at once".to_owned(),
+        (false, _) => format!("The release stays live. {CANNOT_SEE}; with DEPLOY_VERIFY=auto this is a warning"),
+    }
+}
+
+const CANNOT_SEE: &str = "See that DEPLOY_PUBLIC_URL can be reached from here; DEPLOY_VERIFY_HEADER sends what a protected environment asks for";
+
+/// What to do about what `deploy verify` saw.
+pub(crate) fn verdict_hint(fault: Fault) -> String {
+    match fault {
+        Fault::Wrong => "If the CDN serves what it had in its cache, wait or invalidate it; if the bucket was changed, `deploy run` puts it right; `deploy rollback` makes the release before it live".to_owned(),
+        Fault::Exposed => "Deny the CDN the prefix that DEPLOY_STATE_PREFIX names, in the bucket's policy, or keep the state in another bucket (DEPLOY_STATE_BUCKET)".to_owned(),
+        Fault::Unreachable => CANNOT_SEE.to_owned(),
+        Fault::Unseen => format!("{CANNOT_SEE}; with DEPLOY_VERIFY=auto this is no failure"),
     }
 }
 
@@ -87,6 +152,7 @@ fn refusal_hint(refusal: &Refusal) -> Option<String> {
         Refusal::NoConditionalWrites { .. } => {
             "If something else keeps two deployments of this target apart, set DEPLOY_CONDITIONAL_WRITES=unsafe-off".to_owned()
         }
+        Refusal::Preflight { findings } => preflight_hint(findings),
         Refusal::Unfinished => "`deploy status` shows what is unfinished; `deploy run` finishes it".to_owned(),
         Refusal::Incomplete { .. } => "`deploy status` lists the other releases; `deploy rollback --to VERSION` goes to one of them".to_owned(),
         _ => return None,

@@ -1,4 +1,5 @@
 use asset_sync::plan::Shrink;
+use asset_sync::site::Key;
 use insta::assert_snapshot;
 
 use super::*;
@@ -102,4 +103,47 @@ fn a_conflict_names_the_way_out() {
     assert_snapshot!(of(&Conflict::RolledBack { new: "1".into() }.into()), @"To make it live again, use `deploy rollback --to VERSION`, or set DEPLOY_ALLOW_OLDER=true for this run");
     assert_snapshot!(of(&Error::Busy { owner: "somebody".into(), waited: std::time::Duration::ZERO }), @"`deploy unlock` shows who holds the lease; if that run is dead and you cannot wait, `deploy unlock --force` takes it away. DEPLOY_LEASE_WAIT sets how long to wait");
     assert_snapshot!(of(&Error::NoSuchRelease("no".into())), @"`deploy status` lists the releases that are kept");
+}
+
+#[test]
+fn a_mistake_of_the_build_names_the_rule_that_lets_it_pass() {
+    let finding =
+        |kind| Finding { file: Key::new("a.js").unwrap(), line: None, kind, reference: "x".into(), target: None };
+    let of = |kinds: &[FindingKind]| {
+        of(&Refusal::Preflight { findings: kinds.iter().copied().map(finding).collect() }.into())
+    };
+    assert_snapshot!(of(&[FindingKind::Secret, FindingKind::MissingReference, FindingKind::Secret]), @r#"A rule in the file that DEPLOY_RULES names lets a file pass as it is: [[rule]], glob = "…", allow = ["missing-reference", "secret"]"#);
+    assert_snapshot!(of(&[FindingKind::SourceMap]), @r#"A rule in the file that DEPLOY_RULES names lets a file pass as it is: [[rule]], glob = "…", allow = ["source-map"]. DEPLOY_SOURCE_MAPS=warn lets all source maps pass"#);
+}
+
+#[test]
+fn a_release_that_is_not_what_is_seen_names_what_decides() {
+    let of = |wrong, rolled_back_to: Option<&str>| {
+        let rolled_back_to = rolled_back_to.map(str::to_owned);
+        of(&NotVerified { release: "r2".into(), wrong, observations: vec![], rolled_back_to }.into())
+    };
+    assert_snapshot!(of(true, Some("r1")), @"Mend the build, or what stands between the bucket and its visitors, and deploy a new one. With DEPLOY_ON_FAILURE=keep it would have stayed live to be looked at");
+    assert_snapshot!(of(true, None), @"It is still live. `deploy verify` looks again; `deploy rollback` makes the release before it live, where there is one, as DEPLOY_ON_FAILURE=rollback does at once");
+    assert_snapshot!(of(false, None), @"The release stays live. See that DEPLOY_PUBLIC_URL can be reached from here; DEPLOY_VERIFY_HEADER sends what a protected environment asks for; with DEPLOY_VERIFY=auto this is a warning");
+    assert_snapshot!(verdict_hint(Fault::Wrong), @"If the CDN serves what it had in its cache, wait or invalidate it; if the bucket was changed, `deploy run` puts it right; `deploy rollback` makes the release before it live");
+    assert_snapshot!(verdict_hint(Fault::Exposed), @"Deny the CDN the prefix that DEPLOY_STATE_PREFIX names, in the bucket's policy, or keep the state in another bucket (DEPLOY_STATE_BUCKET)");
+    assert_snapshot!(verdict_hint(Fault::Unreachable), @"See that DEPLOY_PUBLIC_URL can be reached from here; DEPLOY_VERIFY_HEADER sends what a protected environment asks for");
+    assert_snapshot!(verdict_hint(Fault::Unseen), @"See that DEPLOY_PUBLIC_URL can be reached from here; DEPLOY_VERIFY_HEADER sends what a protected environment asks for; with DEPLOY_VERIFY=auto this is no failure");
+}
+
+#[test]
+fn what_is_wrong_with_a_site_names_the_variables_it_is_about() {
+    let path = || std::path::PathBuf::from("a");
+    let of = |problems| of(&ScanError::Problems(problems).into());
+    let placeholder = || ScanProblem::Placeholder {
+        path: path(),
+        line: None,
+        fault: asset_sync::site::Fault {
+            placeholder: "__WEBAPP_A__".into(),
+            fault: asset_sync::site::PlaceholderFault::Comment,
+        },
+    };
+    assert_snapshot!(of(vec![placeholder()]), @"DEPLOY_VALUES_PREFIX says how the variables begin that fill placeholders; DEPLOY_TEMPLATES selects the files that take them; DEPLOY_VALUES_JSON and DEPLOY_VALUES_SCRIPT make files that scripts can read");
+    assert_snapshot!(of(vec![ScanProblem::Taken { path: path() }, ScanProblem::NotAFile { path: path() }]), @"DEPLOY_VALUES_JSON and DEPLOY_VALUES_SCRIPT name the files that are generated. DEPLOY_SOURCE (or --source) names the directory; DEPLOY_RULES can leave files out");
+    assert_snapshot!(of(vec![ScanProblem::Integrity { path: path(), line: 1, target: Key::new("b").unwrap() }]), @"DEPLOY_TEMPLATES selects the files that take values");
 }

@@ -22,6 +22,8 @@ pub(crate) fn settle(environment: Environment, source: Option<&Path>) -> Environ
         .flag(&variables::DEPLOY_REGION, FLAG, REGION)
         .flag(&variables::DEPLOY_DISTRIBUTION_IDS, FLAG, DISTRIBUTION)
         .flag(&variables::DEPLOY_FORCE_PATH_STYLE, FLAG, "true")
+        // Until the edge has an address; the one of the environment is not this target's.
+        .flag(&variables::DEPLOY_PUBLIC_URL, FLAG, "http://127.0.0.1/")
         .fallback(&variables::DEPLOY_VERSION, version_of(source))
         // Trying things out goes back and forth.
         .fallback(&variables::DEPLOY_ALLOW_OLDER, "true")

@@ -7,6 +7,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use deploy_config::Environment;
 
 mod args;
 mod commands;
@@ -18,9 +19,19 @@ mod hint;
 mod local;
 mod output;
 mod signals;
+mod site;
+mod verification;
 
 fn main() -> ExitCode {
-    let command = args::Args::parse().into_command();
+    let command = match args::Args::try_parse() {
+        Ok(args) => args.into_command(),
+        Err(error) => {
+            if error.use_stderr() {
+                output::usage_failed(&error.render().to_string(), &Environment::from_process());
+            }
+            error.exit()
+        }
+    };
     let environment = connect::environment(&command);
     let output = output::Output::new(&command, &environment);
     let end = exit::catching_panics(|| commands::execute(&command, &environment, &output));

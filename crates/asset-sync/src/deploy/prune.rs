@@ -131,7 +131,16 @@ impl Deployer {
         let mut invalidations = Vec::new();
         if !doomed.is_empty() {
             let work = async {
-                let doomed = self.confirm(doomed, &inventory, claims).await?;
+                // After a rollback the inventory may tell of another release's bytes than those there.
+                let mut known = claims.clone();
+                if doomed.iter().any(|o| !o.confirmed) {
+                    for id in &expired {
+                        for file in self.read_manifest_if_any(id).await?.into_iter().flat_map(|m| m.files) {
+                            known.entry(file.key.clone()).or_default().push(file);
+                        }
+                    }
+                }
+                let doomed = self.confirm(doomed, &inventory, &known).await?;
                 // Edges may hold them; a page that is gone must not go on being served.
                 let paths = covering_paths(
                     doomed.iter().filter(|d| d.role >= Role::Entry).map(|d| &d.key),
@@ -216,7 +225,9 @@ impl Deployer {
             for (obsolete, result) in batch.iter().zip(results) {
                 match result {
                     Ok(()) => {
-                        self.options.progress.event(&Event::Deleted { key: obsolete.key.to_string(), bytes: obsolete.size });
+                        self.options
+                            .progress
+                            .event(&Event::Deleted { key: obsolete.key.to_string(), bytes: obsolete.size });
                         gone.insert(obsolete.key.clone());
                     }
                     Err(error) if error.kind == BucketErrorKind::PreconditionFailed => {

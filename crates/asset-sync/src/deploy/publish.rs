@@ -193,7 +193,7 @@ impl Deployer {
         next.activate(id, false, self.now());
         next.pending = None;
         // All its files are in the inventory: they are those of the release before.
-        next.unrecorded.retain(|other| other != id);
+        next.unrecorded.clone_from(&decision.snapshot.current.unrecorded);
         self.write_unleased(&next, decision.snapshot.etag.as_ref()).await
     }
 

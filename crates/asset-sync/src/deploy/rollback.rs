@@ -183,7 +183,18 @@ impl Deployer {
             }
         }
         let mut assets: Option<Manifest> = None;
-        for other in others.iter().flat_map(|m| &m.files).filter(|f| entries.get(&f.key).is_none()) {
+        // The name may have changed its content under a release that is neither: what stands there now
+        // is whose came last.
+        let mut restless = Vec::new();
+        for release in before.releases.iter().filter(|r| r.activated_at.is_some() && r.id != target.id) {
+            match self.read_entries(&release.id).await {
+                Ok(manifest) => restless.extend(manifest.files.into_iter().filter(|f| f.demoted)),
+                Err(Error::State(crate::state::StateError::Missing { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let others = others.iter().flat_map(|m| &m.files).chain(&restless);
+        for other in others.filter(|f| entries.get(&f.key).is_none()) {
             if other.demoted {
                 // A fingerprinted name whose content changed since: the old bytes are in the archive.
                 let whole = match assets.take() {
@@ -262,6 +273,18 @@ struct Wanted {
 /// The release to go to; `None` if there is nothing to do.
 fn choose(current: &Current, to: &RollbackTo, if_live: Option<&str>) -> Result<Option<ReleaseRecord>, Error> {
     let named = |r: &ReleaseRecord, name: &str| r.id.as_str() == name || r.version == name;
+    // A rollback that died is finished first: to choose anew would go one release too far, or, with
+    // `if_live`, leave it as it is.
+    let begun = current.pending.as_ref().filter(|p| p.operation == Operation::Rollback);
+    if let Some(target) = begun.and_then(|p| current.release(&p.release)) {
+        let meant = match to {
+            RollbackTo::Previous => true,
+            RollbackTo::Named(name) => named(target, name),
+        };
+        if meant {
+            return Ok(Some(target.clone()));
+        }
+    }
     // A deployment that died in the switch has made its release visible, in part.
     let half = current
         .pending

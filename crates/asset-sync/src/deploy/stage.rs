@@ -101,7 +101,9 @@ impl Deployer {
             let found = looked_at.and_then(|found| Some((&found.etag, found.sha256?, found.size)));
             let recorded = || {
                 let record = decision.snapshot.inventory.get(key)?;
-                Some((&record.seen.as_ref()?.0, record.sha256, record.size))
+                // Somebody may have deleted it: then there is nothing to archive.
+                let there = decision.snapshot.listed.binary_search_by(|o| o.key.as_str().cmp(key.as_str())).is_ok();
+                Some((&record.seen.as_ref()?.0, record.sha256, record.size)).filter(|_| there)
             };
             if let Some((etag, sha256, size)) = found.or_else(recorded)
                 && missing(&sha256)

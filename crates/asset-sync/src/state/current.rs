@@ -230,16 +230,16 @@ impl Current {
         {
             record.superseded_at = Some(now);
             // Half of it was visible, and a rollback took that down.
-            record.rolled_back = operation == Operation::Rollback && abandoned.phase >= Phase::Switching;
+            record.rolled_back |= operation == Operation::Rollback && abandoned.phase >= Phase::Switching;
         }
         let id = release.id.clone();
         if self.release(&id).is_none() {
             self.sequence += 1;
             self.releases.push(release);
         }
-        // A rollback leaves the inventory as it is: the pages of the release it takes down must be
-        // known to whoever finishes it.
-        let replaced = self.live.clone().filter(|_| operation == Operation::Rollback);
+        // The pages of the release that is taken down must be known to whoever finishes this; a
+        // rollback, which may be that, does not read the inventory.
+        let replaced = self.live.clone();
         for id in replaced.into_iter().chain([id.clone()]) {
             if !self.unrecorded.contains(&id) {
                 self.unrecorded.push(id);

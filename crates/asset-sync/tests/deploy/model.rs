@@ -138,7 +138,6 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Debug, Clone)]
 struct Release {
     id: String,
-    version: String,
     /// Its place in the pool.
     site: usize,
     superseded: Option<Timestamp>,
@@ -169,6 +168,10 @@ struct Model {
 
 fn version(site: usize, label: u8) -> String {
     format!("{}.{label}.0", site + 1)
+}
+
+fn is_page(key: &str) -> bool {
+    std::path::Path::new(key).extension().is_some_and(|extension| extension == "html")
 }
 
 fn number(release: &str) -> u64 {
@@ -266,28 +269,26 @@ impl Model {
             }
             Run::RollBack => deployer.rollback(&RollbackTo::Previous, None, &stop).await,
             Run::RollBackTo { nth } => {
-                let name = self.named(nth).map_or_else(|| "never".to_owned(), |r| r.id.clone());
+                let name = self.named(*nth).map_or_else(|| "never".to_owned(), |r| r.id.clone());
                 deployer.rollback(&RollbackTo::Named(name), None, &stop).await
             }
             Run::Prune => deployer.prune(&stop).await,
         }
     }
 
-    fn named(&self, nth: &prop::sample::Index) -> Option<&Release> {
+    fn named(&self, nth: prop::sample::Index) -> Option<&Release> {
         (!self.releases.is_empty()).then(|| nth.get(&self.releases))
     }
 
     /// The releases that a rollback may go to; none if it must fail.
     fn candidates(&self, run: &Run) -> Vec<&Release> {
-        match run {
-            Run::RollBackTo { nth } => self.named(nth).into_iter().collect(),
-            _ => {
-                let past = self.releases.iter().filter(|r| self.live.as_ref() != Some(&r.id) && !r.rolled_back);
-                let past: Vec<&Release> = past.collect();
-                let last = past.iter().map(|r| r.superseded).max();
-                past.into_iter().filter(|r| Some(r.superseded) == last).collect()
-            }
+        if let Run::RollBackTo { nth } = run {
+            return self.named(*nth).into_iter().collect();
         }
+        let past = self.releases.iter().filter(|r| self.live.as_ref() != Some(&r.id) && !r.rolled_back);
+        let past: Vec<&Release> = past.collect();
+        let last = past.iter().map(|r| r.superseded).max();
+        past.into_iter().filter(|r| Some(r.superseded) == last).collect()
     }
 
     async fn run(&mut self, run: &Run) {
@@ -315,12 +316,11 @@ impl Model {
             (_, Err(error)) => panic!("{error}"),
         };
         match run {
-            Run::Deploy { site, label } => {
+            Run::Deploy { site, .. } => {
                 assert!(matches!(report.result, Outcome::Deployed | Outcome::Unchanged), "{:?}", report.result);
                 if self.position(&report.release).is_none() {
                     self.releases.push(Release {
                         id: report.release.clone(),
-                        version: version(*site, *label),
                         site: *site,
                         superseded: None,
                         rolled_back: false,
@@ -414,10 +414,8 @@ impl Model {
             if let Run::Deploy { site, label } = run {
                 assert_eq!(record.version, version(*site, *label));
                 if self.position(&id).is_none() {
-                    let version = record.version.clone();
                     let release = Release {
                         id: id.clone(),
-                        version,
                         site: *site,
                         superseded: None,
                         rolled_back: false,
@@ -521,7 +519,7 @@ impl Model {
         for (key, content) in &self.foreign {
             assert_eq!(visible.get(key).map(|(body, _)| body), Some(content), "foreign {key}");
         }
-        for (key, (body, _)) in visible.iter().filter(|(key, _)| key.ends_with(".html")) {
+        for (key, (body, _)) in visible.iter().filter(|(key, _)| is_page(key)) {
             for asset in references(body).iter().filter(|asset| !self.damaged.contains(*asset)) {
                 assert!(visible.contains_key(asset), "{key} refers to {asset}, which is not there");
             }
@@ -558,14 +556,14 @@ impl Model {
         let has = |key: &str| site.files.iter().any(|f| f.key.as_str() == key);
         for key in visible.keys().filter(|key| !self.damaged.contains(*key) && !self.foreign.contains_key(*key)) {
             assert!(known.contains(key.as_str()), "{key} comes from nowhere");
-            assert!(!key.ends_with(".html") || has(key), "{key} is no page of {live:?}");
+            assert!(!is_page(key) || has(key), "{key} is no page of {live:?}");
         }
         self.visit();
         for (target, body) in &self.cached {
             let key = if target.ends_with('/') { format!("{target}index.html") } else { target.clone() };
             let key = key.trim_start_matches('/');
             // Other entry files than pages stay until the releases that have them expire.
-            if !self.damaged.contains(key) && (has(key) || key.ends_with(".html")) {
+            if !self.damaged.contains(key) && (has(key) || is_page(key)) {
                 assert_eq!(body.as_ref(), visible.get(key).map(|(body, _)| body), "an edge has a stale {target}");
             }
         }
@@ -592,4 +590,77 @@ proptest! {
 
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(64)
+}
+
+// Histories that the model found, each of which once went wrong.
+
+async fn rollback_to(model: &Model, release: &str) {
+    let deployer = model.world.deployer_with(model.options());
+    deployer.rollback(&RollbackTo::Named(release.to_owned()), None, &CancellationToken::new()).await.unwrap();
+}
+
+/// The copy to the archive failed for want of a source, in every run to come.
+#[tokio::test(start_paused = true)]
+async fn a_fingerprinted_file_that_changed_and_was_deleted_by_somebody_is_no_obstacle() {
+    let mut model = Model::new();
+    model.run(&Run::Deploy { site: 1, label: 0 }).await;
+    model.world.store.remove(BUCKET, MAP);
+    model.run(&Run::Deploy { site: 0, label: 0 }).await;
+}
+
+/// The release that is live when the rollback begins does not have the file: its name was forgotten.
+#[tokio::test(start_paused = true)]
+async fn a_rollback_restores_what_a_release_in_between_changed_under_a_fingerprinted_name() {
+    let mut model = Model::new();
+    for site in [1, 0, 2] {
+        model.world.pass(SignedDuration::from_secs(2));
+        model.run(&Run::Deploy { site, label: 0 }).await;
+    }
+    rollback_to(&model, &model.releases[0].id).await;
+    assert_eq!(model.world.text(MAP).unwrap(), "map two");
+}
+
+/// The retry chose anew, and went to the release before.
+#[tokio::test(start_paused = true)]
+async fn a_rollback_that_was_killed_is_finished_by_its_retry_and_goes_no_further() {
+    let mut finished = 0;
+    for (deployed, rolled_back) in (20..40).flat_map(|d| (5..30).step_by(3).map(move |r| (d, r))) {
+        let mut model = Model::new();
+        for site in [1, 3] {
+            model.step(&Step::Run(Run::Deploy { site, label: 0 })).await;
+        }
+        let live = model.live.clone();
+        model.crash(&Run::Deploy { site: 2, label: 0 }, deployed, true).await;
+        model.crash(&Run::RollBack, rolled_back, true).await;
+        let current = model.world.current();
+        let goes_back = |p: &asset_sync::state::Pending| p.operation == asset_sync::state::Operation::Rollback;
+        if !current.pending.as_ref().is_some_and(goes_back) {
+            continue;
+        }
+        let target = current.pending.unwrap().release.to_string();
+        model.run(&Run::RollBack).await;
+        assert_eq!(model.live.as_ref(), Some(&target), "killed at {deployed} and {rolled_back}");
+        assert_eq!(model.live, live, "killed at {deployed} and {rolled_back}");
+        finished += 1;
+    }
+    assert!(finished > 10, "{finished}");
+}
+
+/// Pages of the release before stayed, since a rollback does not read the inventory.
+#[tokio::test(start_paused = true)]
+async fn a_rollback_to_what_a_killed_deployment_made_live_takes_the_old_pages_down() {
+    let mut finished = 0;
+    for at in 10..45 {
+        let mut model = Model::new();
+        model.step(&Step::Run(Run::Deploy { site: 1, label: 0 })).await;
+        let first = model.live.clone();
+        model.crash(&Run::Deploy { site: 0, label: 0 }, at, true).await;
+        if model.live == first || model.world.current().pending.is_none() {
+            continue;
+        }
+        rollback_to(&model, &model.live.clone().unwrap()).await;
+        model.check_settled();
+        finished += 1;
+    }
+    assert!(finished > 2, "{finished}");
 }

@@ -8,10 +8,13 @@ use asset_sync::bucket::{Bucket, BucketErrorKind, RetryPolicy};
 use asset_sync::deploy::{Options, Outcome, Report};
 use asset_sync::site::Site;
 use asset_sync::{Error, ErrorClass};
-use stand_ins::{Effect, Gate, LoggedRequest, Rule, Service, When};
+use stand_ins::{ACCESS_KEY, BUCKET, Effect, Gate, LoggedRequest, Rule, SECRET_KEY, Service, When};
 use tokio_util::sync::CancellationToken;
 
 use crate::world::{COLD, Sites, World, cdn, client, client_as, info, quick, side_by_side, targets, v1, v2};
+
+/// Takes a permission away.
+type Deny = fn(&World);
 
 struct Scene {
     _dir: Sites,
@@ -212,7 +215,7 @@ async fn credentials_that_expire_are_not_permitted_and_said_so() {
     side_by_side(4, requests.iter().collect(), async |request: &LoggedRequest| {
         let context = format!("expired at {request:?}");
         // S3 says 400, others 403.
-        let status = if request.number % 2 == 0 { 400 } else { 403 };
+        let status = if request.number.is_multiple_of(2) { 400 } else { 403 };
         let world = scene.world().await;
         let expired = Effect::error(status, "ExpiredToken", "The provided token has expired.");
         world.servers.faults().always(When::from_number(request.number), expired);
@@ -220,7 +223,7 @@ async fn credentials_that_expire_are_not_permitted_and_said_so() {
             // Tidying up after the end: that it fails does no harm.
             Ok(report) => {
                 assert_eq!(report.result, Outcome::Deployed, "{context}");
-                assert_eq!(request.number as usize, requests.len(), "{context}");
+                assert_eq!(request.number, requests.len() as u64, "{context}");
             }
             Err(error) => {
                 assert_eq!(error.class(), ErrorClass::NotPermitted, "{context}: {error}");
@@ -254,7 +257,6 @@ async fn a_delete_that_fails_for_one_key_is_an_error_and_made_good_by_the_next_r
 #[tokio::test]
 async fn a_denied_action_is_named() {
     let scene = Scene::new();
-    type Deny = fn(&World);
     let cases: [(Deny, &str); 9] = [
         (|w| w.servers.s3().deny("ListBucket"), "ListObjectsV2 on site: AccessDenied"),
         (|w| w.servers.s3().deny("GetObject"), "GetObject on site/.deploy/current: AccessDenied"),
@@ -297,7 +299,6 @@ async fn nothing_is_written_where_the_target_is_wrong() {
     let scene = Scene::new();
     let world = World::new().await;
     let bad = |bucket: &str, key: &str, secret: &str| client_as(&world.servers, bucket, key, secret);
-    use stand_ins::{ACCESS_KEY, BUCKET, SECRET_KEY};
     let cases: [(Arc<dyn Bucket>, BucketErrorKind, ErrorClass); 3] = [
         (bad("elsewhere", ACCESS_KEY, SECRET_KEY), BucketErrorKind::NoSuchBucket, ErrorClass::Usage),
         (bad(BUCKET, "AKIANOBODY", SECRET_KEY), BucketErrorKind::Credentials, ErrorClass::NotPermitted),

@@ -38,8 +38,8 @@ pub(crate) type Files = Vec<(String, Vec<u8>)>;
 
 /// A page that refers to `assets`.
 pub(crate) fn page(title: &str, assets: &[&str]) -> Vec<u8> {
-    let scripts: String = assets.iter().map(|a| format!("<script src=\"/{a}\"></script>\n")).collect();
-    format!("<title>{title}</title>\n{scripts}").into_bytes()
+    let scripts: Vec<String> = assets.iter().map(|a| format!("<script src=\"/{a}\"></script>\n")).collect();
+    format!("<title>{title}</title>\n{}", scripts.concat()).into_bytes()
 }
 
 /// What a test page refers to, as keys.
@@ -319,7 +319,9 @@ impl World {
     /// whole, and with the root document a version all of whose files are there.
     pub(crate) fn assert_whole(&self, cold: &str, versions: &[&Site], context: &str) {
         let edge = self.servers.edge_of(cold).unwrap();
-        for page in self.visible().keys().filter(|key| key.ends_with(".html")) {
+        let is_page =
+            |headers: &ObjectHeaders| headers.content_type.as_ref().is_some_and(|t| t.starts_with("text/html"));
+        for (page, _) in self.visible().iter().filter(|(_, (_, headers))| is_page(headers)) {
             let answer = edge.fetch(&url(page));
             for asset in references(&answer.body) {
                 assert_asset(&edge.fetch(&url(&asset)), &format!("{context}: {page} refers to {asset}"));

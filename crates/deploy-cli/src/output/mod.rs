@@ -4,6 +4,7 @@
 //! JSON object per line, and stdout one: the result.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,9 +25,11 @@ mod plain;
 mod plan;
 mod result;
 mod terminal;
+mod termination;
 mod text;
 
 pub(crate) use heading::Heading;
+pub(crate) use termination::usage_failed;
 
 /// Told what happens while it happens. Writes to stderr.
 pub(crate) trait Log: Progress {
@@ -62,6 +65,8 @@ pub(crate) struct Output {
     log: Arc<dyn Log>,
     /// Of what is on stdout.
     document: Format,
+    /// The file for the result in one line.
+    termination_log: Option<PathBuf>,
     heading: OnceLock<Heading>,
     warnings: Mutex<Vec<String>>,
     started: Instant,
@@ -82,7 +87,8 @@ impl Output {
             _ => Format::Json,
         };
         // Documents are for whoever reads stdout: people, unless JSON was asked for by name.
-        let is_document = matches!(command, Command::Plan(_) | Command::Status(_) | Command::Config(_));
+        let is_document =
+            matches!(command, Command::Plan(_) | Command::Status(_) | Command::Config(_) | Command::Verify(_));
         let document = match asked.as_str() {
             _ if command.wants_json() => Format::Json,
             "json" => Format::Json,
@@ -94,7 +100,9 @@ impl Output {
             Format::Text if at_terminal => Arc::new(terminal::Terminal::default()),
             Format::Text => Arc::new(plain::Plain::default()),
         };
-        Self { log, document, heading: OnceLock::new(), warnings: Mutex::default(), started: Instant::now() }
+        let termination_log = termination::file(environment);
+        let heading = OnceLock::new();
+        Self { log, document, termination_log, heading, warnings: Mutex::default(), started: Instant::now() }
     }
 
     /// Where to tell what happens.
@@ -127,13 +135,20 @@ impl Output {
     /// Says what came of it.
     pub(crate) fn end(&self, command: &Command, end: &Result<Done, Failure>) -> ExitCode {
         self.log.finish();
-        let code = match end {
-            Ok(_) => 0,
-            Err(failure) => {
-                self.log.failure(failure);
-                failure.exit.code()
-            }
+        let failure = match end {
+            Ok(Done::Looked(looked)) => looked.failure.as_ref(),
+            Ok(_) => None,
+            Err(failure) => Some(failure),
         };
+        if let (Some(file), Some(line)) = (&self.termination_log, self.one_line(command, end, failure))
+            && let Err(error) = termination::write(file, &line)
+        {
+            self.warning(&format!("DEPLOY_TERMINATION_LOG: cannot write {}: {error}", file.display()));
+        }
+        if let Some(failure) = failure {
+            self.log.failure(failure);
+        }
+        let code = failure.map_or(0, |failure| failure.exit.code());
         let text = match self.document {
             Format::Text => self.text(command, end),
             Format::Json => self.json(command, end),
@@ -143,12 +158,26 @@ impl Output {
         ExitCode::from(code)
     }
 
+    /// The result for the termination log; none of what is a mere question.
+    fn one_line(&self, command: &Command, end: &Result<Done, Failure>, failure: Option<&Failure>) -> Option<String> {
+        if let Some(failure) = failure {
+            return Some(termination::failed(failure));
+        }
+        match end {
+            Ok(Done::Report(_, _) | Done::Plan(_) | Done::Looked(_) | Done::Lease(_)) => {
+                self.text(command, end).lines().next().map(str::to_owned)
+            }
+            _ => None,
+        }
+    }
+
     fn text(&self, command: &Command, end: &Result<Done, Failure>) -> String {
         match end {
             Err(_) | Ok(Done::Served) => String::new(),
             Ok(Done::Report(report, _)) => text::report(report, command, self.started.elapsed()),
             Ok(Done::Plan(plan)) => plan::text(plan, matches!(command, Command::Plan(args) if args.all)),
             Ok(Done::Status(status)) => text::status(status),
+            Ok(Done::Looked(looked)) => text::looked(looked),
             Ok(Done::Config(table)) => table.to_string(),
             Ok(Done::Lease(lease)) => text::lease(lease.as_ref(), command),
         }

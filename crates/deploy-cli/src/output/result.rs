@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use asset_sync::deploy::{InvalidationReport, LeaseStatus, Outcome, Report, Tally};
+use asset_sync::verify::Verdict;
 use serde::Serialize;
 
 use super::Heading;
@@ -11,6 +12,7 @@ use super::text::rounded;
 use crate::args::Command;
 use crate::commands::Done;
 use crate::failure::Failure;
+use crate::verification::Looked;
 
 /// The last line on stdout.
 #[derive(Debug, Serialize)]
@@ -36,6 +38,7 @@ enum Ended {
     Unchanged,
     RolledBack,
     Pruned,
+    Verified,
     /// `unlock` without `--force`.
     Shown,
     /// `unlock --force`.
@@ -48,6 +51,7 @@ enum Ended {
 #[serde(untagged)]
 enum Details<'a> {
     Report(ReportDetails<'a>),
+    Looked(LookedDetails<'a>),
     Lease { lease: Option<&'a LeaseStatus> },
     Failure { error: ErrorDetails<'a> },
     None {},
@@ -68,6 +72,15 @@ struct ReportDetails<'a> {
     requests: &'a BTreeMap<&'static str, u64>,
     invalidations: &'a [InvalidationReport],
     seconds: BTreeMap<String, f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct LookedDetails<'a> {
+    public_url: &'a str,
+    #[serde(flatten)]
+    verdict: &'a Verdict,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorDetails<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -92,6 +105,12 @@ impl<'a> ResultObject<'a> {
                 warnings.extend(report.warnings.iter().map(String::as_str));
                 (ended(report.result), 0, Details::Report(ReportDetails::new(report, *scan)))
             }
+            Ok(Done::Looked(looked)) => {
+                let Looked { verdict, url, failure } = &**looked;
+                let error = failure.as_ref().map(ErrorDetails::new);
+                let (ended, code) = failure.as_ref().map_or((Ended::Verified, 0), |f| (Ended::Failed, f.exit.code()));
+                (ended, code, Details::Looked(LookedDetails { public_url: url, verdict, error }))
+            }
             Ok(Done::Lease(lease)) => {
                 let forced = matches!(command, Command::Unlock(args) if args.force);
                 let ended = if forced { Ended::Unlocked } else { Ended::Shown };
@@ -101,9 +120,8 @@ impl<'a> ResultObject<'a> {
                 (Ended::Served, 0, Details::None {})
             }
             Err(failure) => {
-                let Failure { exit, message, hint } = failure;
-                let error = ErrorDetails { class: exit.name(), message, hint: hint.as_deref() };
-                (Ended::Failed, exit.code(), Details::Failure { error })
+                let error = ErrorDetails::new(failure);
+                (Ended::Failed, failure.exit.code(), Details::Failure { error })
             }
         };
         Self {
@@ -125,6 +143,12 @@ fn ended(outcome: Outcome) -> Ended {
         Outcome::Unchanged => Ended::Unchanged,
         Outcome::RolledBack => Ended::RolledBack,
         Outcome::Pruned => Ended::Pruned,
+    }
+}
+
+impl<'a> ErrorDetails<'a> {
+    fn new(failure: &'a Failure) -> Self {
+        Self { class: failure.exit.name(), message: &failure.message, hint: failure.hint.as_deref() }
     }
 }
 

@@ -60,8 +60,8 @@ impl State {
     fn start(&mut self, step: Step, objects: u64, bytes: u64) {
         let doing = text::doing(step).to_owned();
         match (objects, bytes) {
-            // Nobody knows how far an invalidation has come.
-            _ if step == Step::Invalidate => self.show(WAITING, None, doing),
+            // Nobody knows how far an invalidation has come, or a look at the site.
+            _ if matches!(step, Step::Invalidate | Step::Verify) => self.show(WAITING, None, doing),
             (_, 1..) => self.show(WRITING, Some(bytes + objects * PER_FILE), doing),
             (1.., 0) => self.show(OBJECTS, Some(objects), doing),
             (0, 0) => self.show(WAITING, None, doing),

@@ -13,6 +13,7 @@ use super::Heading;
 use super::counter::Counter;
 use crate::args::Command;
 use crate::failure::Failure;
+use crate::verification::Looked;
 
 /// Most invalidation paths that a summary names.
 const PATHS_SHOWN: usize = 6;
@@ -114,6 +115,7 @@ pub(super) fn step(step: Step, counter: &Counter, elapsed: Duration) -> Option<S
         }
         Step::Prune if counter.objects_done > 0 => ("deleted", count(counter.objects_done, "file")),
         Step::Invalidate if counter.paths > 0 => ("invalidated", count(counter.paths, "path")),
+        Step::Verify => ("looked at", "the live site".to_owned()),
         _ if elapsed >= LONG => (doing(step), String::new()),
         _ => return None,
     };
@@ -207,6 +209,28 @@ pub(super) fn report(report: &Report, command: &Command, elapsed: Duration) -> S
     row("took", format!("{:.1} s, {}", elapsed.as_secs_f64(), count(requests, "request")));
     if command.local().is_some() {
         text.push_str("Look at it with `deploy serve --local`.\n");
+    }
+    text
+}
+
+/// What visitors are served.
+pub(super) fn looked(looked: &Looked) -> String {
+    /// Most observations of a kind that are shown.
+    const SHOWN: usize = 50;
+    let Looked { verdict, url, .. } = looked;
+    let mut text = format!("{} as released, at {url}\n", count(verdict.right, "URL"));
+    for (title, observations) in
+        [("Wrong:", &verdict.wrong), ("Could not be seen:", &verdict.unseen), ("Worth a look:", &verdict.remarks)]
+    {
+        if !observations.is_empty() {
+            text.push_str(&format!("{title}\n"));
+        }
+        for observation in observations.iter().take(SHOWN) {
+            text.push_str(&format!("  {observation}\n"));
+        }
+        if observations.len() > SHOWN {
+            text.push_str(&format!("  and {} more (--json has all)\n", observations.len() - SHOWN));
+        }
     }
     text
 }

@@ -16,9 +16,14 @@ fn local(folder: &Path, args: &[&str]) -> Command {
 }
 
 fn run(folder: &Path, version: &str) -> serde_json::Value {
-    let run = Run::of(local(folder, &["run", "--local", "--source"]).arg(example(version)));
+    let mut command = local(folder, &["run", "--local", "--source"]);
+    // Somebody else's; the edge within the process is looked at instead, and must be seen.
+    command.env("DEPLOY_PUBLIC_URL", "http://127.0.0.1:9/").env("DEPLOY_VERIFY", "required");
+    let run = Run::of(command.arg(example(version)));
     assert_eq!(run.code, 0, "{run:?}");
-    run.result()
+    let result = run.result();
+    assert_eq!(result["seconds"]["verify"].is_number(), result["result"] == "deployed", "{result}");
+    result
 }
 
 /// The body of one GET.
@@ -51,6 +56,9 @@ fn deploys_twice_rolls_back_and_serves_what_is_live() {
     assert_eq!(second["version"], "v2", "the version is the directory's name");
     assert_eq!(second["invalidations"].as_array().unwrap().len(), 1);
     assert_eq!(run(folder, "v2")["result"], "unchanged");
+    let seen = Run::of(&mut local(folder, &["verify", "--local", "--json"]));
+    assert_eq!(seen.code, 0, "{seen:?}");
+    assert!(seen.result()["right"].as_u64().unwrap() >= 14, "{seen:?}");
     // Trying things out goes back and forth.
     assert_eq!(run(folder, "v1")["result"], "deployed");
     let back = Run::of(&mut local(folder, &["rollback", "--local"]));

@@ -7,6 +7,7 @@
     reason = "clippy sees tests in functions marked so only, not in what they share"
 )]
 
+mod building;
 mod deploying;
 mod failing;
 mod interrupted;
@@ -16,3 +17,6 @@ mod local;
 mod not_local;
 mod printing;
 mod support;
+mod termination;
+mod values;
+mod verifying;

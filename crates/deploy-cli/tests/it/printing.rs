@@ -69,11 +69,12 @@ fn a_plan_lists_what_happens_in_order() {
 fn a_long_plan_is_cut_unless_all_is_asked_for() {
     let target = Target::new();
     let names: Vec<String> = (0..30).map(|i| format!("page{i:02}.html")).collect();
-    let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "hi")).collect();
+    let files: Vec<(&str, &str)> =
+        names.iter().map(|name| (name.as_str(), "hi")).chain([("index.html", "hi")]).collect();
     let site = target.site("long", &files);
     let plan =
         |args: &[&str]| Run::of(target.publish("plan", &site, "1.0.0").args(args).env("DEPLOY_LOG", "text")).stdout;
-    assert!(!plan(&[]).contains("page29.html") && plan(&[]).contains("and 10 more (--all shows them)"));
+    assert!(!plan(&[]).contains("page29.html") && plan(&[]).contains("and 11 more (--all shows them)"));
     assert!(plan(&["--all"]).contains("page29.html"));
 }
 

@@ -1,11 +1,12 @@
 //! A target in this process, and the binary to run against it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
-use stand_ins::{BUCKET, Completion, Conditions, DISTRIBUTION, NewObject, ObjectHeaders, StandIns};
+use stand_ins::{BUCKET, Completion, Conditions, DISTRIBUTION, Distribution, NewObject, ObjectHeaders, StandIns};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -30,9 +31,23 @@ pub(crate) struct Target {
 
 impl Target {
     pub(crate) fn new() -> Self {
+        Self::behind(Distribution::new(DISTRIBUTION, BUCKET))
+    }
+
+    /// With an edge that lets nobody see the state area.
+    pub(crate) fn blocking() -> Self {
+        Self::behind(Distribution {
+            blocked_prefixes: vec!["/.deploy/".into()],
+            ..Distribution::new(DISTRIBUTION, BUCKET)
+        })
+    }
+
+    /// With an edge like that.
+    pub(crate) fn behind(distribution: Distribution) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let completion = Completion { polls: 0, ..Completion::default() };
-        let stand_ins = runtime.block_on(StandIns::builder().completion(completion).start()).unwrap();
+        let stand_ins =
+            runtime.block_on(StandIns::builder().completion(completion).distributions([distribution]).start()).unwrap();
         Self { stand_ins, runtime, folder: tempfile::tempdir().unwrap() }
     }
 
@@ -61,6 +76,37 @@ impl Target {
         let mut command = self.command(&[command]);
         command.env("DEPLOY_SOURCE", source).env("DEPLOY_VERSION", version);
         command
+    }
+
+    /// The same, looked at through the edge.
+    pub(crate) fn publish_seen(&self, command: &str, source: &Path, version: &str) -> Command {
+        let mut command = self.publish(command, source, version);
+        command.env(CDN.0, CDN.1).env("DEPLOY_PUBLIC_URL", self.edge_url());
+        command
+    }
+
+    /// Where a browser finds the site.
+    pub(crate) fn edge_url(&self) -> String {
+        self.stand_ins.edge_endpoint(DISTRIBUTION).unwrap()
+    }
+
+    /// What a browser gets at a path.
+    pub(crate) fn seen(&self, path: &str) -> String {
+        String::from_utf8(self.stand_ins.edge().fetch(path).body.to_vec()).unwrap()
+    }
+
+    /// A page of this text with its script, whose name carries its hash.
+    pub(crate) fn page(&self, name: &str, script: &str) -> PathBuf {
+        let page = format!("<!doctype html><title>{name}</title><script type=\"module\" src=\"/{script}\"></script>");
+        self.site(name, &[("index.html", &page), (script, &format!("console.log('{name}');"))])
+    }
+
+    /// Every object under a prefix by its key without that, but for the state area.
+    pub(crate) fn objects(&self, prefix: &str) -> BTreeMap<String, Vec<u8>> {
+        let all = self.stand_ins.store().snapshot(BUCKET).into_iter();
+        let mine = all.filter_map(|(key, object)| Some((key.strip_prefix(prefix)?.to_owned(), object)));
+        let files = mine.filter(|(key, _)| !key.starts_with(".deploy/"));
+        files.map(|(key, object)| (key, object.content.to_bytes().to_vec())).collect()
     }
 
     /// Deploys, which must succeed.
@@ -122,6 +168,12 @@ impl Run {
     pub(crate) fn result(&self) -> Value {
         let last = self.stdout.lines().last().unwrap_or_else(|| panic!("nothing on stdout: {self:?}"));
         serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The warnings of the result object.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let result = self.result();
+        result["warnings"].as_array().unwrap().iter().map(|w| w.as_str().unwrap().to_owned()).collect()
     }
 
     /// The lines of stderr as JSON.
