@@ -365,7 +365,7 @@ fn the_table() {
 
     How it runs
       DEPLOY_CONCURRENCY                      64                              default      The most requests to the store at once
-      DEPLOY_PART_SIZE                        8MiB                            default      The size from which a file is uploaded in parts, and of each part
+      DEPLOY_PART_SIZE                        8MiB                            default      The size of a part of a large file
       DEPLOY_BUFFER                           64MiB                           default      The most bytes of file content held in memory at once
       DEPLOY_REQUEST_TIMEOUT                  30s                             default      How long one request may take before it is tried again
       DEPLOY_TERMINATION_LOG                  (not set)                       -            A file for the result in one line

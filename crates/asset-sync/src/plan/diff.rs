@@ -261,8 +261,10 @@ pub fn demote(desired: &mut Manifest, inventory: &Inventory, claims: &Claims, ca
         }
         let claimed = claims.get(&file.key).map(Vec::as_slice).unwrap_or_default();
         let known = record.is_some_and(|r| r.demoted) || claimed.iter().any(|c| c.demoted);
-        let changed =
-            record.is_some_and(|r| r.sha256 != file.sha256) || claimed.iter().any(|c| c.sha256 != file.sha256);
+        // A rule that compresses what was not compressed changes the bytes, not what they say.
+        let same_encoding = |headers: &Headers| headers.content_encoding == file.headers.content_encoding;
+        let changed = record.is_some_and(|r| r.sha256 != file.sha256 && same_encoding(&r.headers))
+            || claimed.iter().any(|c| c.sha256 != file.sha256 && same_encoding(&c.headers));
         if !known && !changed {
             continue;
         }

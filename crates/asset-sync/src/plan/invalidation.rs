@@ -16,8 +16,7 @@ pub const MAX_WILDCARDS: usize = 15;
 const MANY_PATHS: usize = 1_000;
 
 /// CloudFront: characters that are not URL-safe in the sense of RFC 1738 are percent-encoded in a
-/// path, and no others. `*` is safe there but would be a wildcard, so it is encoded as well; `?`
-/// would begin a query string.
+/// path, and no others. `?` would begin a query string.
 const UNSAFE: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -34,8 +33,7 @@ const UNSAFE: &AsciiSet = &CONTROLS
     .add(b'[')
     .add(b']')
     .add(b'`')
-    .add(b'?')
-    .add(b'*');
+    .add(b'?');
 
 /// How a changed file becomes paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -87,6 +85,11 @@ pub fn covering_paths<'a>(
     let mut exact = BTreeSet::new();
     for key in changed {
         let path = prefix.path_of(key);
+        if let Some((before, _)) = path.split_once('*') {
+            // Safe in a URL, and so not to be encoded; but no path can name it other than by a wildcard.
+            exact.insert(format!("{before}*"));
+            continue;
+        }
         if let Some(directory) = path.strip_suffix("index.html").filter(|d| d.ends_with('/')) {
             exact.insert(directory.to_owned());
         }
@@ -98,7 +101,11 @@ pub fn covering_paths<'a>(
     let everything = || vec![prefix.everything()];
     match mode {
         InvalidationMode::All => everything(),
-        InvalidationMode::Exact if exact.len() <= MANY_PATHS => exact.into_iter().collect(),
+        InvalidationMode::Exact
+            if exact.len() <= MANY_PATHS && exact.iter().filter(|p| p.ends_with('*')).count() <= MAX_WILDCARDS =>
+        {
+            exact.into_iter().collect()
+        }
         InvalidationMode::Exact => by_directory(&exact, prefix, false).unwrap_or_else(everything),
         InvalidationMode::Variants => {
             let wildcards: Vec<String> = exact.iter().flat_map(|p| with_query(p)).collect();
@@ -113,7 +120,13 @@ pub fn covering_paths<'a>(
 /// `path*` covers a file with any query string; for a directory that would be all it holds, so
 /// there the query is spelt out.
 fn with_query(path: &str) -> Vec<String> {
-    if path.ends_with('/') { vec![path.to_owned(), format!("{path}?*")] } else { vec![format!("{path}*")] }
+    if path.ends_with('*') {
+        vec![path.to_owned()]
+    } else if path.ends_with('/') {
+        vec![path.to_owned(), format!("{path}?*")]
+    } else {
+        vec![format!("{path}*")]
+    }
 }
 
 /// One wildcard for each top directory with changes, and the top's own files one by one; `None`
@@ -175,8 +188,16 @@ mod tests {
 
     #[test]
     fn unsafe_characters_are_encoded_and_safe_ones_are_not() {
-        let got = paths(&["a b/ü~*?%+('$.js"], "/", InvalidationMode::Exact);
-        assert_eq!(got, ["/a%20b/%C3%BC%7E%2A%3F%25+('$.js"]);
+        let got = paths(&["a b/ü~?%+('$.js"], "/", InvalidationMode::Exact);
+        assert_eq!(got, ["/a%20b/%C3%BC%7E%3F%25+('$.js"]);
+    }
+
+    #[test]
+    fn an_asterisk_in_a_name_can_only_be_named_by_a_wildcard() {
+        assert_eq!(paths(&["a*b.js", "c.js"], "/", InvalidationMode::Exact), ["/a*", "/c.js"]);
+        let many: Vec<String> = (0..20).map(|n| format!("docs/{n}*.html")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(paths(&many, "/", InvalidationMode::Exact), ["/docs/*"]);
     }
 
     #[test]
@@ -197,7 +218,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_changed_key_is_covered_within_the_limits(
-            names in proptest::collection::btree_set("([a-d]{1,3}/){0,2}([a-z~ü]{1,4}|index)\\.html", 0..60),
+            names in proptest::collection::btree_set("([a-d]{1,3}/){0,2}([a-z~ü*]{1,4}|index)\\.html", 0..60),
             prefix in "(/?[a-z]{0,3}/?)",
             mode in prop_oneof![Just(InvalidationMode::Exact), Just(InvalidationMode::Variants), Just(InvalidationMode::All)],
         ) {

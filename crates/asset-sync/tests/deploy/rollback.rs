@@ -132,3 +132,18 @@ async fn a_half_switched_release_is_rolled_back_to_what_was_live() {
     let error = world.deploy(&second, "2.0.0").await.unwrap_err();
     assert!(matches!(error, Error::Conflict(asset_sync::Conflict::RolledBack { .. })), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_compresses_an_asset_leaves_it_immutable() {
+    use asset_sync::site::{Rules, ScanOptions};
+    let world = World::new();
+    world.deploy(&world.site(&v1()), "1.0.0").await.unwrap();
+    let rules = Rules::parse("[[rule]]\nglob = \"**/*.js\"\ncontent-encoding = \"gzip\"\n").unwrap();
+    let site = world.site_with(&v1(), &ScanOptions { rules, ..ScanOptions::default() });
+    world.deploy(&site, "1.0.1").await.unwrap();
+    let headers = &world.visible()[crate::world::APP_1].1;
+    assert_eq!(headers.content_encoding.as_deref(), Some("gzip"));
+    assert!(headers.cache_control.as_ref().unwrap().contains("immutable"));
+    assert_eq!(world.warnings(), Vec::<String>::new());
+    assert!(world.invalidated().contains(&format!("/{}", crate::world::APP_1)));
+}

@@ -204,7 +204,7 @@ declare_inputs! {
             rollback. `off`: never.",
         presence: Presence::Default("auto"),
         example: "off",
-        read_by: RUN,
+        read_by: VERIFIERS,
     }
     DEPLOY_VERIFY_HEADER as deploy_verify_header: HeaderLine = HeaderLine,
     "A header for environments that are protected" {
@@ -333,8 +333,8 @@ declare_inputs! {
         example: "16",
     }
     DEPLOY_PART_SIZE as deploy_part_size: ByteSize = ByteSize { min: 5 * bytesize::MIB, max: 5 * bytesize::GIB },
-    "The size from which a file is uploaded in parts, and of each part" {
-        details: "A file that would need more than 10,000 parts gets larger ones.",
+    "The size of a part of a large file" {
+        details: "Files of more than twice this size are uploaded in parts. A file that would need more than 10,000 parts gets larger ones.",
         presence: Presence::Default("8MiB"),
         example: "16MiB",
         read_by: SWITCHERS,

@@ -82,7 +82,7 @@ impl Template for Html<'_> {
     }
 
     fn escape<'v>(&self, value: &'v str) -> Cow<'v, str> {
-        if !value.contains(['&', '<', '>', '"', '\'', '\r']) {
+        if !value.contains(['&', '<', '>', '"', '\'', '\r', '\n']) {
             return Cow::Borrowed(value);
         }
         let mut escaped = String::with_capacity(value.len() + 16);
@@ -95,6 +95,8 @@ impl Template for Html<'_> {
                 '\'' => escaped.push_str("&#39;"),
                 // Written plainly, it would be read as a line feed.
                 '\r' => escaped.push_str("&#13;"),
+                // After a carriage return of the file's, a bare one would be a part of one line end.
+                '\n' => escaped.push_str("&#10;"),
                 c => escaped.push(c),
             }
         }
