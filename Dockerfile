@@ -4,7 +4,7 @@
 #     --build-arg SOURCE_DATE_EPOCH="$(git log -1 --format=%ct)" -t registry.example.com/deploy:1.0.0 .
 #
 # Buildah takes the same file: docs/image.md.
-ARG RUST_IMAGE=docker.io/library/rust:1.95-slim-bookworm
+ARG RUST_IMAGE=rust:1.95-slim-bookworm
 
 FROM ${RUST_IMAGE} AS build
 ARG SOURCE_DATE_EPOCH

@@ -443,6 +443,12 @@ impl Model {
         self.world.store.snapshot(BUCKET).contains_key(".deploy/current").then(|| self.world.current())
     }
 
+    /// Whether a release that was live, and is kept, has this key.
+    fn is_on_record(&self, key: &str) -> bool {
+        let has = |r: &Release| self.sites[r.site].files.iter().any(|f| f.key.as_str() == key);
+        self.releases.iter().any(has)
+    }
+
     /// Keys of ours that are visible, in order.
     fn ours(&self) -> Vec<String> {
         self.world.visible().into_keys().filter(|key| !self.foreign.contains_key(key)).collect()
@@ -466,7 +472,10 @@ impl Model {
             }
             Step::Pass { hours } => self.world.pass(SignedDuration::from_hours(*hours)),
             Step::Edit { nth } => {
-                if let Some(key) = pick(nth, self.ours()) {
+                // What only a run that died had written is nobody's with other content: a foreign
+                // object, which a deployment refuses to replace.
+                let on_record = self.ours().into_iter().filter(|key| self.is_on_record(key)).collect();
+                if let Some(key) = pick(nth, on_record) {
                     store.insert(BUCKET, &key, "edited by somebody", Headers::default());
                     self.damage(key);
                 }

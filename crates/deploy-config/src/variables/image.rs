@@ -200,7 +200,7 @@ declare_inputs! {
         group: Group::Pipeline,
         details: "Its logins and credential helpers are used.",
         presence: Presence::Optional("`~/.docker`"),
-        example: "/root/.docker",
+        example: "/home/ci/.docker",
         owner: Owner::Convention,
         read_by: CALLERS,
     }
