@@ -183,10 +183,10 @@ impl Deployer {
             }
         }
         let mut assets: Option<Manifest> = None;
-        // The name may have changed its content under a release that is neither: what stands there now
-        // is whose came last.
+        // The name may have changed its content under a release that is neither, live or half switched:
+        // what stands there now is whose came last.
         let mut restless = Vec::new();
-        for release in before.releases.iter().filter(|r| r.activated_at.is_some() && r.id != target.id) {
+        for release in before.releases.iter().filter(|r| r.id != target.id) {
             match self.read_entries(&release.id).await {
                 Ok(manifest) => restless.extend(manifest.files.into_iter().filter(|f| f.demoted)),
                 Err(Error::State(crate::state::StateError::Missing { .. })) => {}

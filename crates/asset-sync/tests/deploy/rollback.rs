@@ -147,3 +147,29 @@ async fn a_rule_that_compresses_an_asset_leaves_it_immutable() {
     assert_eq!(world.warnings(), Vec::<String>::new());
     assert!(world.invalidated().contains(&format!("/{}", crate::world::APP_1)));
 }
+
+/// Found by the model: the name's content was changed by a deployment that died in its switch.
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_deployment_did_to_a_fingerprinted_name_is_undone_too() {
+    use asset_sync::bucket::{BucketErrorKind, MemoryFault};
+    let map = "assets/app-3f2a9c0d.js.map";
+    let world = World::new();
+    let with = |content: &str| {
+        let mut files = v1();
+        files.push((map.into(), content.into()));
+        world.site(&files)
+    };
+    world.deploy(&with("map one"), "1.0.0").await.unwrap();
+    world.store.on_call(|call| {
+        let root = call.operation == "PutObject" && call.key.as_deref() == Some("robots.txt");
+        root.then_some(MemoryFault::Before(BucketErrorKind::Denied))
+    });
+    let mut second = v2();
+    second.push((map.into(), "map two".into()));
+    world.deploy(&world.site(&second), "2.0.0").await.unwrap_err();
+    world.store.clear_faults();
+    assert_eq!(world.text(map).unwrap(), "map two", "the switch had begun");
+    world.deploy(&world.site(&v2()), "3.0.0").await.unwrap();
+    back(&world, RollbackTo::Previous, None).await.unwrap();
+    assert_eq!(world.text(map).unwrap(), "map one");
+}
