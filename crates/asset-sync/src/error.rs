@@ -128,7 +128,7 @@ pub enum Refusal {
     #[error("a deployment or rollback of this target is not finished: run it again, or roll back, before pruning")]
     Unfinished,
     /// A release to go back to lacks files.
-    #[error("release {release} cannot be restored: {key} is missing from the bucket")]
+    #[error("{release} cannot be restored: {key} is missing from the bucket. Deploy a build of that version again")]
     Incomplete {
         /// The release.
         release: String,

@@ -251,7 +251,10 @@ impl Deployer {
                 let blob = self.area.blob(&file.sha256);
                 match self.state.head(&blob).await? {
                     Some(info) if info.size == file.size => Ok(()),
-                    _ => Err(Error::from(Refusal::Incomplete { release: wanted.target.clone(), key: blob })),
+                    _ => Err(Error::from(Refusal::Incomplete {
+                        release: format!("release {}", wanted.target),
+                        key: blob,
+                    })),
                 }
             })
             .buffer_unordered(self.options.retry.concurrency.max(1))

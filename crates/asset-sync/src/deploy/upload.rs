@@ -189,7 +189,7 @@ impl<'a> Uploader<'a> {
         let (request, requests) = mpsc::channel::<OwnedSemaphorePermit>(1);
         let reader = tokio::task::spawn_blocking({
             let source = file.clone();
-            move || read_parts(&source.path, &mut *source.open()?, source.size, part_size, requests, &sender)
+            move || read_parts(&mut *source.open()?, source.size, part_size, requests, &sender)
         });
         let sending = async {
             let mut in_flight = FuturesUnordered::new();
@@ -250,7 +250,6 @@ struct PartRead {
 /// Reads parts as room for them comes in; the hash of the whole, or `None` if its length is not
 /// the expected one or nobody wants the parts any more.
 fn read_parts(
-    _path: &Path,
     source: &mut dyn Read,
     size: u64,
     part_size: u64,

@@ -12,7 +12,7 @@
 //! | `inventory/N` | [`Inventory`] as of generation N, JSON lines |
 //! | `releases/ID/entries`, `releases/ID/assets` | [`Manifest`], JSON lines |
 //! | `blobs/SHA256` | bytes of an entry file, as served |
-//! | `probe` | written once, to learn whether the store checks conditions |
+//! | `probe` | nothing: a key on which a write must fail, to learn whether the store checks conditions |
 //!
 //! Every object states its format. A newer one than this program knows is refused; older ones are
 //! read for ever.
