@@ -24,8 +24,8 @@ use stand_ins::{Effect, Faults, Gate, RequestInfo, When};
 use tokio::sync::{Notify, oneshot};
 
 use crate::world::{
-    APP_1, COLD, Files, LAZY, Objects, REQUEST_TIMEOUT, Sites, World, cdn, client, in_a_process, page, side_by_side,
-    targets, v1, v2,
+    APP_1, Act, COLD, Files, LAZY, Objects, REQUEST_TIMEOUT, Sites, World, cdn, client, in_a_process, page,
+    side_by_side, targets, v1, v2,
 };
 
 const APP_3: &str = "assets/app-9b8c7d6e.js";
@@ -263,7 +263,7 @@ impl Arena {
         world.pass(Duration::from_mins(1));
         let undisturbed = Stop::at(&world, None);
         let deployer = stoppable(&world, &undisturbed.stop, world.options());
-        in_a_process(deployer, &second, "2.0.0", Arc::default()).await.unwrap().unwrap().unwrap();
+        in_a_process(deployer, Act::Deploy(second.clone(), "2.0.0"), Arc::default()).await.unwrap().unwrap().unwrap();
         let requests = undisturbed.stop.requests.lock().unwrap().clone();
         let paths = paths.into_iter().collect();
         Self { _dir: dir, first, second, third, paths, before, requests, ran: AtomicU64::new(0) }
@@ -288,7 +288,8 @@ impl Arena {
         // Whole seconds, as a lease states them, and enough for a slow machine to renew it in time.
         let (lease, request_timeout) = (Duration::from_secs(3), Duration::from_secs(1));
         let options = Options { lease, request_timeout, owner: "the stopped one".into(), ..world.options() };
-        let mut ended = in_a_process(stoppable(&world, &stop, options), &self.second, "2.0.0", Arc::default());
+        let act = Act::Deploy(self.second.clone(), "2.0.0");
+        let mut ended = in_a_process(stoppable(&world, &stop, options), act, Arc::default());
         tokio::select! {
             biased;
             stopped = stopped => stopped.unwrap(),

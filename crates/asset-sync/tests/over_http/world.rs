@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use asset_sync::bucket::{Bucket, RetryPolicy, S3Bucket, S3Options};
 use asset_sync::cdn::{Cdn, CloudFront};
-use asset_sync::deploy::{Options, ReleaseInfo, Report};
+use asset_sync::deploy::{Options, ReleaseInfo, Report, RollbackTo};
 use asset_sync::plan::InvalidationMode;
 use asset_sync::site::{Role, ScanOptions, Site, scan};
 use asset_sync::state::{Current, StateArea, Target};
@@ -99,14 +99,33 @@ pub(crate) fn side_by_side<T: Send, F: Future<Output = ()>>(
     });
 }
 
-/// A deployment by a thread with a runtime of its own; tells how it ended.
+/// What a process is to do.
+#[derive(Debug, Clone)]
+pub(crate) enum Act {
+    /// Deploys a site under a version.
+    Deploy(Site, &'static str),
+    /// Makes a version live again.
+    Rollback(&'static str),
+    /// Deletes what no kept release needs.
+    Prune,
+}
+
+impl Act {
+    pub(crate) async fn by(&self, deployer: &Deployer, stop: &CancellationToken) -> Result<Report, Error> {
+        match self {
+            Self::Deploy(site, version) => deployer.deploy(site, &info(version), stop).await,
+            Self::Rollback(version) => deployer.rollback(&RollbackTo::Named((*version).into()), None, stop).await,
+            Self::Prune => deployer.prune(stop).await,
+        }
+    }
+}
+
+/// A run by a thread with a runtime of its own; tells how it ended.
 pub(crate) fn in_a_process(
     deployer: Deployer,
-    site: &Site,
-    version: &str,
+    act: Act,
     killed: Arc<Notify>,
 ) -> oneshot::Receiver<Option<Result<Report, Error>>> {
-    let (site, info) = (site.clone(), info(version));
     let (end, ended) = oneshot::channel();
     std::thread::spawn(move || {
         let runtime = runtime();
@@ -115,7 +134,7 @@ pub(crate) fn in_a_process(
             tokio::select! {
                 biased;
                 () = killed.notified() => None,
-                outcome = deployer.deploy(&site, &info, &stop) => Some(outcome),
+                outcome = act.by(&deployer, &stop) => Some(outcome),
             }
         });
         drop(runtime);
@@ -226,17 +245,21 @@ impl World {
         self.deployer(options).deploy(site, &info(version), &CancellationToken::new()).await
     }
 
-    /// A deployment by a runtime, connections and timers of its own, all of which end at once when it
-    /// is killed: `None` then.
-    pub(crate) async fn deploy_in_a_process(
+    /// A run by a runtime, connections and timers of its own, all of which end at once when it is
+    /// killed: `None` then.
+    pub(crate) async fn act_in_a_process(
         &self,
         options: Options,
-        site: &Site,
-        version: &str,
+        act: Act,
         killed: Arc<Notify>,
     ) -> Option<Result<Report, Error>> {
         let (bucket, cdn) = (client(&self.servers, REQUEST_TIMEOUT), cdn(&self.servers));
-        in_a_process(self.deployer_by(bucket, cdn, options), site, version, killed).await.unwrap()
+        in_a_process(self.deployer_by(bucket, cdn, options), act, killed).await.unwrap()
+    }
+
+    /// The same on this runtime, to its end.
+    pub(crate) async fn act(&self, options: Options, act: &Act) -> Result<Report, Error> {
+        act.by(&self.deployer(options), &CancellationToken::new()).await
     }
 
     /// Lets time pass, for the store, the edges and the deployers.
