@@ -127,6 +127,25 @@ impl Ministack {
         documented("cloudfront:CreateInvalidation", &self.distribution, prefix)
     }
 
+    /// The statements of that policy which its table says are enough for a command, without one of
+    /// them if `lacking` names it; and the names of all.
+    pub(crate) fn policy_for(&self, command: &str, prefix: &str, lacking: Option<&str>) -> (String, Vec<String>) {
+        let row = DOCUMENTATION.lines().find_map(|line| {
+            let (commands, statements) = line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | ")?;
+            commands.split(", ").any(|one| one == format!("`{command}`")).then_some(statements)
+        });
+        let row = row.unwrap_or_else(|| panic!("docs/iam.md does not say what {command} needs"));
+        let names: Vec<String> = row.split(", ").map(str::to_owned).collect();
+        let mut policy: Value = serde_json::from_str(&self.documented_policy(prefix)).unwrap();
+        let statements = policy["Statement"].as_array_mut().unwrap();
+        let is_named = |statement: &Value, name: &str| statement["Sid"] == name;
+        for name in &names {
+            assert!(statements.iter().any(|one| is_named(one, name)), "docs/iam.md has no statement {name}");
+        }
+        statements.retain(|one| names.iter().any(|name| is_named(one, name) && lacking != Some(name)));
+        (policy.to_string(), names)
+    }
+
     /// Creates an IAM user, who may do nothing yet.
     pub(crate) async fn user(&self, name: &str) -> Keys {
         self.iam(&[("Action", "CreateUser"), ("UserName", name)]).await;

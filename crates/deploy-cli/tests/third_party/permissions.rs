@@ -1,6 +1,9 @@
 //! Credentials that are wrong, and policies that lack something: told apart, named, and harmless.
 
+use serde_json::{Value, json};
+
 use crate::ministack::{BUCKET, Ministack};
+use crate::program::Outcome;
 use crate::site::Site;
 use crate::target::Target;
 
@@ -133,4 +136,117 @@ async fn no_such_distribution_is_a_mistake_of_configuration() {
     ministack.set_policy("deployer", everything).await;
     let elsewhere = target.program.with("DEPLOY_DISTRIBUTION_IDS", "E0NOSUCHTHING0");
     elsewhere.site(&site("1"), "1.0.0").run(&["run"]).failed(2, &["DEPLOY_DISTRIBUTION_IDS", "E0NOSUCHTHING0"]);
+}
+
+/// Statements whose absence a command does not always notice.
+const NOT_ALWAYS_MISSED: [(&str, &str); 6] = [
+    // For objects that are not there: without it S3 hides that by a 403, and this server does not.
+    ("status", "List"),
+    ("verify", "List"),
+    ("unlock", "List"),
+    ("unlock --force", "List"),
+    ("rollback", "List"),
+    // For what an earlier run owes.
+    ("prune", "Invalidate"),
+];
+
+/// A target with two releases that differ in everything, and a lease that somebody left there.
+struct Bench {
+    target: Target,
+    sites: [Site; 2],
+}
+
+impl Bench {
+    async fn on(ministack: &Ministack) -> Self {
+        let target = ministack.target("app/").await;
+        let sites = ["1", "2"].map(|version| {
+            let (page, script) = (format!("only-{version}.html"), format!("static/app.3f2a9c{version}d.js"));
+            let root = format!("<script src=static/app.3f2a9c{version}d.js></script>");
+            Site::of(&[("index.html", &root), (&page, "about"), (&script, "app()")])
+        });
+        let bench = Self { target, sites };
+        for turn in 0..2 {
+            bench.run("run", turn).ended("deployed");
+        }
+        bench
+    }
+
+    /// Runs a command so that it has something to do, if `turn` alternates.
+    fn run(&self, command: &str, turn: usize) -> Outcome {
+        let program = self.target.program.with("DEPLOY_MAX_SHRINK", "100%").with("DEPLOY_ALLOW_OLDER", "true");
+        let version = ["1.0.0", "2.0.0"][turn % 2];
+        match command {
+            "run" => program.site(&self.sites[turn % 2], version).run(&["run"]),
+            "plan" => program.site(&self.sites[turn % 2], version).run(&["plan"]),
+            "rollback" => program.run(&["rollback", "--to", version]),
+            "prune" => program.with("DEPLOY_KEEP_RELEASES", "0").with("DEPLOY_GRACE", "0s").run(&["prune"]),
+            // Nobody answers there: that is another failure than not being allowed to see what is live.
+            "verify" => program.with("DEPLOY_PUBLIC_URL", "http://127.0.0.1:9/").run(&["verify"]),
+            other => program.run(&other.split(' ').collect::<Vec<_>>()),
+        }
+    }
+
+    /// Leaves a lease behind, as a run does that was killed.
+    async fn leave_a_lease(&self) {
+        let key = "app/.deploy/current";
+        let mut current: Value = serde_json::from_slice(&self.target.object(key).await.bytes).unwrap();
+        current["lease"] = json!({
+            "owner": "a run that was killed", "nonce": "n", "acquired_at": "2026-01-01T00:00:00Z",
+            "duration": 60, "request_timeout": 30
+        });
+        self.target.put(key, &current.to_string()).await;
+    }
+
+    /// Sees to it that the command has something to do.
+    async fn prepare(&self, ministack: &Ministack, command: &str, turn: usize) {
+        match command {
+            "unlock" | "unlock --force" => self.leave_a_lease().await,
+            "prune" => {
+                ministack.set_policy("deployer", &ministack.documented_policy("app/")).await;
+                self.run("run", turn).ended("deployed");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Each command runs with the statements that `docs/iam.md` names for it and no others; without any
+/// one of them it says that it is not permitted, and with it again it finishes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_command_needs_exactly_what_is_documented_for_it() {
+    let Some(ministack) = Ministack::start().await else { return };
+    let bench = Bench::on(&ministack).await;
+    let commands = [
+        ("status", 0, ""),
+        ("verify", 6, ""),
+        ("plan", 0, ""),
+        ("unlock", 0, "shown"),
+        ("unlock --force", 0, "unlocked"),
+        ("rollback", 0, "rolled-back"),
+        ("run", 0, "deployed"),
+        ("prune", 0, "pruned"),
+    ];
+    let mut turn = 0;
+    for (command, code, result) in commands {
+        let (exactly, names) = ministack.policy_for(command, "app/", None);
+        for name in &names {
+            bench.prepare(&ministack, command, turn).await;
+            if !NOT_ALWAYS_MISSED.contains(&(command, name)) {
+                let (less, _) = ministack.policy_for(command, "app/", Some(name));
+                ministack.set_policy("deployer", &less).await;
+                let refused = bench.run(command, turn);
+                assert_eq!(refused.code(), 3, "{command} without {name}: {refused:?}");
+            }
+            ministack.set_policy("deployer", &exactly).await;
+            let done = bench.run(command, turn);
+            assert_eq!(done.code(), code, "{command} with exactly its statements: {done:?}");
+            if !result.is_empty() {
+                assert_eq!(done.result["result"], result, "{command} with exactly its statements: {done:?}");
+            }
+            // What is live has changed with these.
+            turn += usize::from(["rollback", "run", "prune"].contains(&command));
+        }
+    }
+    let invalidations = bench.target.invalidations().await;
+    assert!(invalidations.len() > 8, "{invalidations:?}");
 }

@@ -91,6 +91,12 @@ impl Outcome {
         self
     }
 
+    /// The exit code.
+    #[track_caller]
+    pub(crate) fn code(&self) -> i32 {
+        self.code.unwrap_or_else(|| panic!("ended by a signal:\n{}", self.all))
+    }
+
     /// A number of the result object, by JSON pointer.
     #[track_caller]
     pub(crate) fn number(&self, pointer: &str) -> usize {

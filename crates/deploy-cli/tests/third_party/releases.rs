@@ -132,6 +132,49 @@ async fn on_ministack() {
     assert_eq!(status, StatusCode::FORBIDDEN);
 }
 
+/// Three releases in turn, two steps back, forward, pruned: every byte of every release compared at
+/// each step. Nothing of a release goes before its grace is over, whatever else is kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_releases_there_and_back() {
+    let sites = ["1.44.0", "1.45.0", "1.46.0"].map(|version| Site::streamlit(version).map(|site| (version, site)));
+    let [Some((v1, first)), Some((v2, second)), Some((v3, third))] = sites else { return };
+    let Some(ministack) = Ministack::start().await else { return };
+    let mut target = ministack.target("").await;
+    // No history is kept but what grace keeps.
+    let graceful = target.program.with("DEPLOY_KEEP_RELEASES", "0").with("DEPLOY_GRACE", "1h");
+    target.program = graceful.clone();
+
+    target.deploy(&first, v1).ended("deployed");
+    target.holds(&first, &[], &[]).await;
+    target.deploy(&second, v2).ended("deployed");
+    target.holds(&second, &[&first], &[]).await;
+    let latest = target.deploy(&third, v3).ended("deployed");
+    target.holds(&third, &[&second, &first], &[]).await;
+
+    for (version, site, others) in [(v2, &second, [&third, &first]), (v1, &first, [&second, &third])] {
+        let back = target.program.run(&["rollback"]).ended("rolled-back");
+        assert_eq!(back.result["version"], version);
+        // Assets are where they were: only entries are written.
+        assert!(back.number("/uploaded/files") < 10, "{back:?}");
+        target.holds(site, &others, &[]).await;
+        assert_eq!(ministack.visit("/").await, (StatusCode::OK, site.files["index.html"].bytes.clone()));
+    }
+    let forward = target.program.run(&["rollback", "--to", v3]).ended("rolled-back");
+    assert_eq!(forward.result["release"], latest.result["release"]);
+    target.holds(&third, &[&first, &second], &[]).await;
+
+    let before = target.listing().await;
+    graceful.run(&["prune"]).ended("unchanged");
+    assert_eq!(target.listing().await, before, "a prune within the grace changed the bucket");
+
+    let pruned = graceful.with("DEPLOY_GRACE", "0s").run(&["prune"]).ended("pruned");
+    let expired = first.files.keys().chain(second.files.keys()).filter(|key| !third.files.contains_key(*key));
+    assert_eq!(pruned.number("/deleted/files"), expired.collect::<std::collections::BTreeSet<_>>().len());
+    target.holds(&third, &[], &[]).await;
+    assert_eq!(ministack.visit("/").await, (StatusCode::OK, third.files["index.html"].bytes.clone()));
+    target.deploy(&third, v3).ended("unchanged");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_garage_which_ignores_conditional_writes() {
     let Some((old, new)) = versions() else { return };
