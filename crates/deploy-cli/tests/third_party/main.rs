@@ -27,6 +27,7 @@ mod releases;
 mod rules;
 mod site;
 mod target;
+mod visitor;
 
 /// A value of the environment that is set and not empty.
 fn variable(name: &str) -> Option<String> {
