@@ -13,14 +13,20 @@ WORKDIR /build
 RUN if ! command -v cc >/dev/null || [ ! -f /etc/ssl/certs/ca-certificates.crt ]; then \
       apt-get update && apt-get install -y --no-install-recommends build-essential ca-certificates; \
     fi
+# A static `deploy` that is built already, by its path in the context; without it, it is built here.
+ARG PROGRAM=
 COPY . .
 # Static: the image has no C library. With --target the flag is for the program alone, not for build scripts.
 # Without default features the stand-ins behind `--local` stay out. The paths in panic messages are made those of any
 # build.
-RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
- && RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=/build=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo" \
-    cargo build --release --locked --package deploy-cli --no-default-features --target "$target" --target-dir /out \
- && install -D -m 0755 "/out/$target/release/deploy" /root-of-image/usr/bin/deploy \
+RUN program="$PROGRAM" \
+ && if [ -z "$program" ]; then \
+      target="$(rustc -vV | sed -n 's/^host: //p')" \
+   && RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=/build=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo" \
+      cargo build --release --locked --package deploy-cli --no-default-features --target "$target" --target-dir /out \
+   && program="/out/$target/release/deploy"; \
+    fi \
+ && install -D -m 0755 "$program" /root-of-image/usr/bin/deploy \
  && install -D -m 0644 /etc/ssl/certs/ca-certificates.crt /root-of-image/etc/ssl/certs/ca-certificates.crt \
  && printf 'deploy:x:65532:65532::/:/usr/bin/deploy\n' > /root-of-image/etc/passwd \
  && printf 'deploy:x:65532:\n' > /root-of-image/etc/group \

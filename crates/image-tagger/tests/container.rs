@@ -1,8 +1,8 @@
 //! The image, run as the Job runs it: read-only, user 65532, no capability; against an S3 server on
 //! loopback that is found by name.
 //!
-//! Needs podman, skopeo, docker-registry, root (for a DNS server's port) and the base image, built by the
-//! `Dockerfile` and named as skopeo does in `MTRIBES_TEST_DEPLOY_IMAGE` (`oci-archive:/path`).
+//! Needs podman, skopeo, docker-registry, root (for a DNS server's port) and the base image, built by
+//! `scripts/base-image` and named as skopeo does in `MTRIBES_TEST_DEPLOY_IMAGE` (`oci-archive:/path`).
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests, and so are their helper functions")]
 
@@ -118,11 +118,11 @@ impl Drop for Podman {
     }
 }
 
-/// The base image, where the run has one: building it takes minutes.
+/// The base image; `scripts/test` builds it.
 fn given_image() -> Option<String> {
     let image = std::env::var("MTRIBES_TEST_DEPLOY_IMAGE").ok().filter(|image| !image.is_empty());
     if image.is_none() {
-        support::skip_loudly("MTRIBES_TEST_DEPLOY_IMAGE names no base image");
+        support::skip("MTRIBES_TEST_DEPLOY_IMAGE names no base image (scripts/base-image builds one)");
     }
     image
 }

@@ -40,11 +40,6 @@ pub const COMMIT: &str = "7f2c0a9d41be5c6f8f0e3b1d2a4c5e6f708192a3";
 pub fn skip(why: &str) {
     let set = |name| std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "false");
     assert!(!set("CI") && !set("MTRIBES_TEST_REQUIRED"), "{why}, and this run must not go without it");
-    skip_loudly(why);
-}
-
-/// Says that a test does not run that no run needs: the slower tier has it.
-pub fn skip_loudly(why: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test").to_owned();
     // Not `eprintln`, which a test that passes keeps to itself.
