@@ -9,6 +9,9 @@
 
 mod building;
 mod deploying;
+// Processes are stopped by a signal, and /proc tells whether they stand.
+#[cfg(target_os = "linux")]
+mod duels;
 mod failing;
 mod interrupted;
 #[cfg(feature = "local")]

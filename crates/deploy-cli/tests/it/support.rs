@@ -143,6 +143,24 @@ impl Target {
     }
 }
 
+/// The files of a site by key.
+pub(crate) fn files_of(site: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![site.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let key = path.strip_prefix(site).unwrap().to_str().unwrap().to_owned();
+                files.insert(key, fs::read(&path).unwrap());
+            }
+        }
+    }
+    files
+}
+
 /// The distribution that serves the bucket.
 pub(crate) const CDN: (&str, &str) = ("DEPLOY_DISTRIBUTION_IDS", DISTRIBUTION);
 
@@ -162,6 +180,11 @@ impl Run {
     /// Waits for one that was started.
     pub(crate) fn end_of(child: Child) -> Self {
         Self::from(child.wait_with_output().unwrap())
+    }
+
+    /// Checks that it succeeded.
+    pub(crate) fn succeeded(&self) {
+        assert_eq!(self.code, 0, "{self:?}");
     }
 
     /// The result object: the last line of stdout.
