@@ -48,10 +48,11 @@ impl Deployer {
             return Ok(Vec::new());
         }
         let work = try_join_all(debts.iter().map(|debt| self.pay_one(debt, session)));
-        self.step(Step::Invalidate, debts.len() as u64, 0, work).await
+        Ok(self.step(Step::Invalidate, debts.len() as u64, 0, work).await?.into_iter().flatten().collect())
     }
 
-    async fn pay_one(&self, debt: &InvalidationDebt, session: &Session) -> Result<InvalidationReport, Error> {
+    /// Nothing where the distribution is gone, and no longer asked for.
+    async fn pay_one(&self, debt: &InvalidationDebt, session: &Session) -> Result<Option<InvalidationReport>, Error> {
         let started = Instant::now();
         let distribution = &debt.distribution;
         let poll = self.options.invalidation_poll;
@@ -84,6 +85,14 @@ impl Deployer {
                 // It is on record there for a long time; if it is gone nonetheless, make it again.
                 Ok(None) => id = None,
                 Err(error) if is_worth_waiting(&error) && started.elapsed() < self.options.invalidation_timeout => {}
+                // Nobody visits what is gone, and nobody asks for it any more.
+                Err(error) if self.is_given_up(distribution, &error) => {
+                    self.warn(format!(
+                        "an earlier run owed an invalidation to the distribution {distribution}, which no longer exists; the debt is struck out"
+                    ));
+                    self.strike_out(debt, session).await?;
+                    return Ok(None);
+                }
                 Err(error) => return Err(error.into()),
             }
             if started.elapsed() >= self.options.invalidation_timeout {
@@ -96,10 +105,21 @@ impl Deployer {
             sleep(pause).await;
             pause = (pause * 3 / 2).min(poll * SLOWEST);
         }
-        let reference = debt.caller_reference.clone();
-        session.update(|current| current.debts.retain(|d| d.caller_reference != reference)).await?;
+        self.strike_out(debt, session).await?;
         let id = id.unwrap_or_default();
-        Ok(InvalidationReport { distribution: distribution.clone(), id, paths: debt.paths.clone() })
+        Ok(Some(InvalidationReport { distribution: distribution.clone(), id, paths: debt.paths.clone() }))
+    }
+
+    fn is_given_up(&self, distribution: &String, error: &CdnError) -> bool {
+        error.kind == CdnErrorKind::NoSuchDistribution && !self.options.distributions.contains(distribution)
+    }
+
+    async fn strike_out(&self, debt: &InvalidationDebt, session: &Session) -> Result<(), Error> {
+        // Distributions that owe the same paths have the same reference.
+        let is_it =
+            |d: &InvalidationDebt| d.distribution == debt.distribution && d.caller_reference == debt.caller_reference;
+        session.update(|current| current.debts.retain(|d| !is_it(d))).await?;
+        Ok(())
     }
 }
 

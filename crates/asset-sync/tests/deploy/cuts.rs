@@ -220,6 +220,44 @@ async fn an_owed_invalidation_is_paid_by_the_next_run() {
     assert_settled(&world, "after the second run");
 }
 
+/// The first that completes strikes out its own debt only. They once shared a name, and were all gone.
+#[tokio::test(start_paused = true)]
+async fn each_distribution_is_owed_its_own_invalidation() {
+    const OTHER: &str = "E9OTHER";
+    let world = World::new();
+    world.cdn.create_distribution(OTHER);
+    let options = Options { distributions: vec![DISTRIBUTION.to_owned(), OTHER.to_owned()], ..world.options() };
+    deploy(&world, &options, &world.site(&v1()), "1.0.0").await.unwrap();
+    let (site, before) = (world.site(&v2()), world.cdn.invalidations(OTHER).len());
+    world.cdn.on_call(|call| (call.distribution == OTHER).then_some(MemoryCdnFault::Before(CdnErrorKind::Throttled)));
+    deploy(&world, &options, &site, "2.0.0").await.unwrap_err();
+    let owed: Vec<String> = world.current().debts.into_iter().map(|debt| debt.distribution).collect();
+    assert_eq!(owed, [OTHER]);
+    disarm(&world);
+    deploy(&world, &options, &site, "2.0.0").await.unwrap();
+    let made = world.cdn.invalidations(OTHER);
+    assert!(made[before..].iter().any(|one| one.paths.contains(&"/index.html".to_owned())), "{made:?}");
+    assert_settled(&world, "after the second run");
+}
+
+/// A distribution that is gone is an error for as long as it is asked for; then its debt is no obstacle.
+#[tokio::test(start_paused = true)]
+async fn a_debt_to_a_distribution_that_is_gone_is_struck_out_once_nobody_asks_for_it() {
+    let world = World::new();
+    deploy(&world, &world.options(), &world.site(&v1()), "1.0.0").await.unwrap();
+    let site = world.site(&v2());
+    let gone = Options { distributions: vec![DISTRIBUTION.to_owned(), "E9GONE".to_owned()], ..world.options() };
+    for _ in 0..2 {
+        let error = deploy(&world, &gone, &site, "2.0.0").await.unwrap_err();
+        assert!(error.to_string().contains("E9GONE"), "{error}");
+        assert!(world.current().debts.iter().any(|debt| debt.distribution == "E9GONE"));
+    }
+    deploy(&world, &world.options(), &site, "2.0.0").await.unwrap();
+    assert!(world.warnings().iter().any(|w| w.contains("E9GONE")), "{:?}", world.warnings());
+    assert!(world.invalidated().contains("/index.html"));
+    assert_settled(&world, "without it");
+}
+
 /// A→B→A: the release that comes back must not meet the invalidation of its first time.
 #[tokio::test(start_paused = true)]
 async fn a_release_that_comes_back_is_invalidated_anew() {
