@@ -248,7 +248,8 @@ fn next_record<'a>(records: &mut std::iter::Peekable<std::slice::Iter<'a, Record
 
 /// Makes entry files of those fingerprinted ones whose content is not what was recorded under the
 /// same name: switched, invalidated and archived like any entry, and not immutable. Real builds
-/// have them, source maps mostly. Gives the keys that are new in this.
+/// have them, source maps mostly. Gives the keys that are new in this: what stands there now may be
+/// nowhere else. A run that died may have demoted them before it archived that.
 ///
 /// Once demoted a file stays so while it is on record: caches still hold what they were told.
 pub fn demote(desired: &mut Manifest, inventory: &Inventory, claims: &Claims, cache_control: &str) -> Vec<Key> {
@@ -260,7 +261,8 @@ pub fn demote(desired: &mut Manifest, inventory: &Inventory, claims: &Claims, ca
             continue;
         }
         let claimed = claims.get(&file.key).map(Vec::as_slice).unwrap_or_default();
-        let known = record.is_some_and(|r| r.demoted) || claimed.iter().any(|c| c.demoted);
+        let settled = record.is_some_and(|r| r.demoted);
+        let known = settled || claimed.iter().any(|c| c.demoted);
         // A rule that compresses what was not compressed changes the bytes, not what they say.
         let same_encoding = |headers: &Headers| headers.content_encoding == file.headers.content_encoding;
         let changed = record.is_some_and(|r| r.sha256 != file.sha256 && same_encoding(&r.headers))
@@ -268,7 +270,7 @@ pub fn demote(desired: &mut Manifest, inventory: &Inventory, claims: &Claims, ca
         if !known && !changed {
             continue;
         }
-        if !known {
+        if !settled {
             fresh.push(file.key.clone());
         }
         file.role = Role::Entry;

@@ -683,3 +683,18 @@ async fn a_rollback_to_what_a_killed_deployment_made_live_takes_the_old_pages_do
     }
     assert!(finished > 2, "{finished}");
 }
+
+/// What a fingerprinted name held was to be archived when the run died, and the next one took it that
+/// it had been.
+#[tokio::test(start_paused = true)]
+async fn a_release_can_be_restored_wherever_a_later_deployment_died() {
+    for (at, effect) in (1..50).flat_map(|at| [(at, false), (at, true)]) {
+        let mut model = Model::new();
+        model.run(&Run::Deploy { site: 1, label: 0 }).await;
+        model.crash(&Run::Deploy { site: 0, label: 0 }, at, effect).await;
+        model.run(&Run::Deploy { site: 3, label: 0 }).await;
+        let first = model.releases[0].id.clone();
+        rollback_to(&model, &first).await;
+        assert_eq!(model.world.text(MAP).unwrap(), "map two", "killed at {at}");
+    }
+}

@@ -297,8 +297,7 @@ async fn so_does_one_of_a_large_file() {
 async fn so_does_a_real_site() {
     let Some((first, second)) = real_sites() else { return };
     let seed = std::env::var("MTRIBES_TEST_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
-    // Not `eprintln`, which a test that is ended from outside keeps to itself.
-    writeln!(std::io::stderr(), "cuts of a real site: MTRIBES_TEST_SEED={seed}").unwrap();
+    eprintln!("cuts of a real site: MTRIBES_TEST_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     for (action, sample) in [(Action::Deploy, 8), (Action::Rollback, 8), (Action::Prune, 4)] {
         let scene = Scene::new(Sites::new(), action, first.clone(), second.clone()).await;
@@ -317,7 +316,9 @@ fn real_sites() -> Option<(Site, Site)> {
     if !sites.is_dir() {
         let required = variable("CI").is_some_and(|ci| ci == "true") || variable("MTRIBES_TEST_REQUIRED").is_some();
         assert!(!required, "the site streamlit is absent, and this run must not go without it");
-        writeln!(std::io::stderr(), "SKIPPED: the site streamlit is absent (scripts/install-test-tools)").unwrap();
+        // Not `eprintln`, which a test that passes keeps to itself.
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "SKIPPED: the site streamlit is absent (scripts/install-test-tools)").unwrap();
         return None;
     }
     let of = |version: &str| scan(&sites.join(format!("streamlit-{version}")), &ScanOptions::default()).unwrap();
