@@ -276,7 +276,7 @@ impl Deployer {
             self.settle(&before.desired, &snapshot.inventory, &snapshot.claims, &mut snapshot.listed).await?;
         self.check_obstacles(&before.desired, &diff)?;
         let paths = self.stale_paths(&before.desired, &diff);
-        Ok(Decision { snapshot, diff, inspected, paths, known: true, demoted: Vec::new(), ..before })
+        Ok(Decision { snapshot, diff, inspected, paths, known: true, ..before })
     }
 
     async fn record_adopted(&self, session: &Session, manifest: &crate::state::Manifest) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use asset_sync::deploy::Outcome;
 use asset_sync::plan::Reason;
 use asset_sync::{Error, Refusal};
 
-use crate::world::{APP_1, World, v1, v2};
+use crate::world::{APP_1, APP_2, World, v1, v2};
 
 #[tokio::test(start_paused = true)]
 async fn whatever_was_changed_outside_is_put_right_and_invalidated() {
@@ -92,6 +92,40 @@ async fn what_appears_in_the_way_after_the_plan_is_not_overwritten() {
     let site = world.site(&v2());
     world.deploy(&site, "2.0.0").await.unwrap();
     world.assert_serves(&site);
+}
+
+/// Promise 9: what a fingerprinted name held is archived though the run had to decide twice. Shown to fail
+/// when the second decision forgets which names are new in changing.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_decides_twice_still_archives_what_it_overwrites() {
+    const MAP: &str = "assets/app-3f2a9c0d.js.map";
+    let world = World::new();
+    let with_map = |mut files: Vec<(String, String)>, content: &str| {
+        files.push((MAP.to_owned(), content.to_owned()));
+        world.site(&files)
+    };
+    let (first, second) = (with_map(v1(), "map one"), with_map(v2(), "map two"));
+    world.deploy(&first, "1.0.0").await.unwrap();
+    let (store, app) = (world.store.clone(), second.files.iter().find(|f| f.key.as_str() == APP_2).unwrap());
+    let (headers, body) = (app.headers.as_ref().clone(), std::fs::read_to_string(&app.path).unwrap());
+    let meddled = std::sync::atomic::AtomicBool::new(false);
+    world.store.on_call(move |call| {
+        if call.operation == "PutObject"
+            && call.key.as_deref() == Some(APP_2)
+            && !meddled.swap(true, std::sync::atomic::Ordering::SeqCst)
+        {
+            store.insert("site", APP_2, body.clone(), headers.clone());
+        }
+        None
+    });
+    let retry = asset_sync::bucket::RetryPolicy { concurrency: 1, ..world.options().retry };
+    let options = asset_sync::deploy::Options { retry, ..world.options() };
+    let stop = tokio_util::sync::CancellationToken::new();
+    world.deployer_with(options.clone()).deploy(&second, &crate::world::info("2.0.0"), &stop).await.unwrap();
+    assert_eq!(world.text(MAP).unwrap(), "map two");
+    let back = asset_sync::deploy::RollbackTo::Previous;
+    world.deployer_with(options).rollback(&back, None, &stop).await.unwrap();
+    assert_eq!(world.text(MAP).unwrap(), "map one");
 }
 
 /// Promise 8: a request of a run that lost its lease arrives after the switch. Shown to fail when
