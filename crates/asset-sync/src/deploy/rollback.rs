@@ -107,11 +107,16 @@ impl Deployer {
     ) -> Result<Finish, Error> {
         self.abort_recorded_uploads(session).await;
         let wanted = self.wanted(before, target).await?;
+        // A release that cannot be restored is refused before anything is begun.
+        let mut looked = Some(self.step(Step::Inspect, 0, 0, self.look(&wanted)).await?);
         let now = self.now();
         session.update(|current| current.begin(Operation::Rollback, target.clone(), now)).await?;
         let uploader = Uploader::new(self, session);
         for _ in 0..ROUNDS {
-            let changes = self.step(Step::Inspect, 0, 0, self.look(&wanted)).await?;
+            let changes = match looked.take() {
+                Some(changes) => changes,
+                None => self.step(Step::Inspect, 0, 0, self.look(&wanted)).await?,
+            };
             let writes: Vec<&Write> = changes.writes.iter().collect();
             if !writes.is_empty() {
                 let paths = covering_paths(

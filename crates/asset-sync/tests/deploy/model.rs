@@ -698,3 +698,18 @@ async fn a_release_can_be_restored_wherever_a_later_deployment_died() {
         assert_eq!(model.world.text(MAP).unwrap(), "map two", "killed at {at}");
     }
 }
+
+/// The rollback was refused, and yet on record as begun.
+#[tokio::test(start_paused = true)]
+async fn a_rollback_that_is_refused_leaves_nothing_behind() {
+    let mut model = Model::new();
+    model.run(&Run::Deploy { site: 3, label: 0 }).await;
+    model.world.store.remove(BUCKET, MAP);
+    model.run(&Run::Deploy { site: 1, label: 0 }).await;
+    let before = model.world.current();
+    let error = model.carry_out(&Run::RollBack).await.unwrap_err();
+    assert!(matches!(error, Error::Refused(asset_sync::Refusal::Incomplete { .. })), "{error}");
+    let after = model.world.current();
+    assert_eq!((after.live, after.pending, after.debts), (before.live, before.pending, before.debts));
+    model.carry_out(&Run::Prune).await.unwrap();
+}
