@@ -101,9 +101,11 @@ impl Deployer {
             let found = looked_at.and_then(|found| Some((&found.etag, found.sha256?, found.size)));
             let recorded = || {
                 let record = decision.snapshot.inventory.get(key)?;
-                // Somebody may have deleted it: then there is nothing to archive.
-                let there = decision.snapshot.listed.binary_search_by(|o| o.key.as_str().cmp(key.as_str())).is_ok();
-                Some((&record.seen.as_ref()?.0, record.sha256, record.size)).filter(|_| there)
+                let listed = &decision.snapshot.listed;
+                let object = &listed[listed.binary_search_by(|o| o.key.as_str().cmp(key.as_str())).ok()?];
+                // Somebody may have deleted or edited it: then what was recorded is lost.
+                let (etag, _) = record.seen.as_ref().filter(|(etag, _)| *etag == object.etag)?;
+                Some((etag, record.sha256, record.size))
             };
             if let Some((etag, sha256, size)) = found.or_else(recorded)
                 && missing(&sha256)

@@ -620,11 +620,16 @@ async fn rollback_to(model: &Model, release: &str) {
 
 /// The copy to the archive failed for want of a source, in every run to come.
 #[tokio::test(start_paused = true)]
-async fn a_fingerprinted_file_that_changed_and_was_deleted_by_somebody_is_no_obstacle() {
-    let mut model = Model::new();
-    model.run(&Run::Deploy { site: 1, label: 0 }).await;
-    model.world.store.remove(BUCKET, MAP);
-    model.run(&Run::Deploy { site: 0, label: 0 }).await;
+async fn a_fingerprinted_file_that_changed_and_was_edited_or_deleted_by_somebody_is_no_obstacle() {
+    for edited in [false, true] {
+        let mut model = Model::new();
+        model.run(&Run::Deploy { site: 1, label: 0 }).await;
+        match edited {
+            false => drop(model.world.store.remove(BUCKET, MAP)),
+            true => drop(model.world.store.insert(BUCKET, MAP, "somebody's", Headers::default())),
+        }
+        model.run(&Run::Deploy { site: 0, label: 0 }).await;
+    }
 }
 
 /// The release that is live when the rollback begins does not have the file: its name was forgotten.
