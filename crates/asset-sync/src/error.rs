@@ -65,6 +65,17 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A file is not what the manifest beside the site says.
+    #[error(
+        "{} is not what the manifest {} says, which was written when the image was cut: the image was changed since. Use it as it was cut, or deploy without the manifest",
+        path.display(), manifest.display()
+    )]
+    NotAsCut {
+        /// The file.
+        path: PathBuf,
+        /// The manifest.
+        manifest: PathBuf,
+    },
     /// The CDN did not complete an invalidation in time. It stays on record.
     #[error("invalidation {id} of distribution {distribution} was not completed within {} s; it stays on record, and the next run waits for it", waited.as_secs())]
     InvalidationTimeout {
@@ -220,7 +231,9 @@ impl Error {
     /// Its class.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Scan(_) | Self::Read { .. } | Self::State(_) | Self::NoSuchRelease(_) => ErrorClass::Usage,
+            Self::Scan(_) | Self::Read { .. } | Self::NotAsCut { .. } | Self::State(_) | Self::NoSuchRelease(_) => {
+                ErrorClass::Usage
+            }
             Self::Bucket(error) => match error.kind {
                 BucketErrorKind::NoSuchBucket | BucketErrorKind::WrongRegion | BucketErrorKind::Invalid => {
                     ErrorClass::Usage

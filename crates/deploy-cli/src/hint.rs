@@ -49,6 +49,9 @@ impl Surroundings {
     }
 }
 
+const MANIFEST_HINT: &str =
+    "DEPLOY_SITE_MANIFEST names the manifest; set to nothing, it has every file read and none compared";
+
 /// What to do about `error`; nothing where its own message says it.
 pub(crate) fn hint(error: &Error, around: &Surroundings) -> Option<String> {
     match error {
@@ -70,6 +73,7 @@ pub(crate) fn hint(error: &Error, around: &Surroundings) -> Option<String> {
         }
         Error::NoSuchRelease(_) => Some("`deploy status` lists the releases that are kept".to_owned()),
         Error::Scan(error) => Some(scan_hint(error)),
+        Error::NotAsCut { .. } => Some(MANIFEST_HINT.to_owned()),
         Error::NotVerified(seen) => Some(not_verified_hint(seen)),
         _ => None,
     }
@@ -87,11 +91,15 @@ fn scan_hint(error: &ScanError) -> String {
             has(|p| matches!(p, ScanProblem::Taken { .. })),
             "DEPLOY_VALUES_JSON and DEPLOY_VALUES_SCRIPT name the files that are generated",
         ),
+        (has(|p| matches!(p, ScanProblem::NotAsCut { .. })), MANIFEST_HINT),
         (
             has(|p| {
                 !matches!(
                     p,
-                    ScanProblem::Placeholder { .. } | ScanProblem::Taken { .. } | ScanProblem::Integrity { .. }
+                    ScanProblem::Placeholder { .. }
+                        | ScanProblem::Taken { .. }
+                        | ScanProblem::Integrity { .. }
+                        | ScanProblem::NotAsCut { .. }
                 )
             }) || !matches!(error, ScanError::Problems(_)),
             "DEPLOY_SOURCE (or --source) names the directory; DEPLOY_RULES can leave files out",

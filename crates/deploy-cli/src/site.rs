@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use asset_sync::Error;
 use asset_sync::site::{
-    Findings, PreflightOptions, Rules, ScanOptions, Site, SiteValues, SourceMaps, ValuesInput, ValuesProblem,
-    preflight, scan,
+    BakedManifest, Findings, PreflightOptions, Rules, ScanOptions, Site, SiteValues, SourceMaps, ValuesInput,
+    ValuesProblem, preflight, scan,
 };
 use deploy_config::{Settings, Values, variables};
 
@@ -45,7 +45,8 @@ impl Reading {
         progress: Arc<dyn Fn(u64) + Send + Sync>,
     ) -> Result<Self, Failure> {
         let rules = settings.rules.as_deref().map_or_else(|| Ok(Rules::default()), read_rules);
-        let (rules, values) = Failure::both(rules, values(&settings.values))?;
+        let manifest = settings.site_manifest.as_deref().map(read_manifest).transpose();
+        let (rules, (values, manifest)) = Failure::both(rules, Failure::both(values(&settings.values), manifest))?;
         let Places { target, area } = Places::new(settings);
         let preflight = PreflightOptions {
             url_prefix: settings.url_prefix.clone(),
@@ -63,6 +64,7 @@ impl Reading {
             rules,
             // Without any value too: a placeholder must not reach a visitor.
             values: Some(values),
+            manifest,
             progress: Some(progress),
             ..ScanOptions::default()
         };
@@ -101,6 +103,14 @@ fn capped<T: Display>(items: &[T], what: &str) -> Vec<String> {
 fn read_rules(path: &Path) -> Result<Rules, Failure> {
     let text = fs::read_to_string(path).map_err(|source| Failure::unreadable_rules(path, &source))?;
     Rules::parse(&text).map_err(|error| Failure::rules(path, &error))
+}
+
+fn read_manifest(path: &Path) -> Result<BakedManifest, Failure> {
+    BakedManifest::read(path).map_err(|error| {
+        let message = format!("{}: {}: {error}", variables::DEPLOY_SITE_MANIFEST.name, path.display());
+        Failure::usage(message)
+            .hinted("The image sets it to the manifest it was cut with; set it to nothing to go without")
+    })
 }
 
 fn values(values: &Values) -> Result<SiteValues, Failure> {

@@ -44,6 +44,8 @@ pub struct Settings {
     pub environment: Option<String>,
     /// A TOML file of rules by glob.
     pub rules: Option<PathBuf>,
+    /// The manifest that lies beside the site in a deployment image.
+    pub site_manifest: Option<PathBuf>,
     /// The bucket's name.
     pub bucket: String,
     /// Put before every key: empty, or ends with `/`; never begins with `/`, no empty, `.` or `..`
@@ -211,6 +213,7 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
     let build = given.deploy_build.optional(report);
     let environment_name = given.deploy_environment.optional(report);
     let rules = given.deploy_rules.optional(report);
+    let site_manifest = given.deploy_site_manifest.optional(report);
 
     let bucket = given.deploy_bucket.required(report);
     let prefix = given.deploy_prefix.required(report);
@@ -343,6 +346,7 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
         build,
         environment: environment_name,
         rules,
+        site_manifest,
         bucket: bucket?,
         prefix: prefix?,
         url_prefix: url_prefix?,

@@ -205,6 +205,7 @@ fn the_defaults() {
         build: None,
         environment: None,
         rules: None,
+        site_manifest: None,
         bucket: "site",
         prefix: "",
         url_prefix: "/",
@@ -323,6 +324,7 @@ fn the_table() {
       DEPLOY_BUILD                            (not set)                       -            A number that grows with every build
       DEPLOY_ENVIRONMENT                      (not set)                       -            The name of the environment
       DEPLOY_RULES                            (not set)                       -            A file of rules by glob
+      DEPLOY_SITE_MANIFEST                    (not set)                       -            The manifest that was written when the image was cut
 
     Where it goes
       DEPLOY_BUCKET                           site                            environment  The S3 bucket the site is served from

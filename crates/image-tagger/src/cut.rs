@@ -15,7 +15,7 @@ use crate::progress::{Event, Progress};
 use crate::reference::{Digest, Reference, Repository, Tag};
 use crate::registry::{Blob, Content, Registry};
 use crate::release::{Tagged, compare, read_json, set_tag, standing};
-use crate::site::{DIRECTORY, RULES, Site};
+use crate::site::{DIRECTORY, MANIFEST, RULES, Site};
 use crate::version::{Channel, ReleaseName};
 use crate::{Error, site};
 
@@ -239,6 +239,7 @@ fn additions(request: &Request, identity: &Identity, site: &Site) -> Additions {
     annotations.extend(more.into_iter().filter_map(|(name, value)| Some((name, value?))));
     let environment = vec![
         ("DEPLOY_SOURCE", Some(DIRECTORY.to_owned())),
+        ("DEPLOY_SITE_MANIFEST", Some(MANIFEST.to_owned())),
         ("DEPLOY_VERSION", Some(identity.version.clone())),
         ("DEPLOY_BUILD", request.build.map(|build| build.to_string())),
         ("DEPLOY_RULES", site.rules.as_ref().map(|_| RULES.to_owned())),

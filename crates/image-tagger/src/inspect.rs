@@ -1,5 +1,6 @@
 //! `inspect`: what a release's image says of itself.
 
+use asset_sync::site::SiteManifest;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use crate::layer::first_file;
 use crate::reference::{Digest, Reference};
 use crate::registry::Registry;
 use crate::release::describe;
-use crate::site::{FORMAT, MANIFEST, SiteManifest};
+use crate::site::MANIFEST;
 
 /// An image, as it says.
 #[derive(Debug, Clone, Serialize)]
@@ -76,7 +77,8 @@ pub async fn inspect(registry: &dyn Registry, reference: &Reference) -> Result<I
             registry.pull_blob(&reference.repository, blob, &path).await?;
             let bytes = first_file(&path, MANIFEST)
                 .map_err(|error| unusable(format!("its site cannot be unpacked: {error}")))?;
-            bytes.map(|bytes| parse(&bytes)).transpose().map_err(unusable)?
+            let parsed = bytes.map(|bytes| SiteManifest::parse(&bytes)).transpose();
+            parsed.map_err(|error| unusable(format!("the manifest of its site {error}")))?
         }
         None => None,
     };
@@ -96,36 +98,4 @@ pub async fn inspect(registry: &dyn Registry, reference: &Reference) -> Result<I
 fn platform(of: &Value) -> String {
     let parts = ["os", "architecture", "variant"].iter().filter_map(|key| of.get(key)?.as_str());
     parts.collect::<Vec<_>>().join("/")
-}
-
-/// Reads a site's manifest, of a known format alone.
-fn parse(bytes: &[u8]) -> Result<SiteManifest, String> {
-    let value: Value =
-        serde_json::from_slice(bytes).map_err(|error| format!("the manifest of its site is not JSON: {error}"))?;
-    match value.get("format").and_then(Value::as_u64) {
-        Some(format) if format == u64::from(FORMAT) => {
-            serde_json::from_value(value).map_err(|error| format!("the manifest of its site is broken: {error}"))
-        }
-        Some(format) => Err(format!(
-            "the manifest of its site has format {format}, and this version knows {FORMAT}: use a newer image-tagger"
-        )),
-        None => Err("the manifest of its site says no format".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn formats() {
-        let golden = include_bytes!("../tests/golden/site-manifest-1.json");
-        let manifest = parse(golden).unwrap();
-        assert_eq!(manifest.files[0].key, "assets/app-1f2e3d4c.js");
-        assert_eq!(manifest.files.len(), 2);
-        assert!(parse(br#"{"format": 2, "files": []}"#).unwrap_err().contains("newer image-tagger"));
-        for broken in ["", "[]", "{}", r#"{"format": 1}"#] {
-            assert!(parse(broken.as_bytes()).is_err(), "{broken}");
-        }
-    }
 }

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
+use asset_sync::site::PACKED_MTIME;
 use asset_sync::{Hasher, Sha256};
 use flate2::{Compression, GzBuilder};
 
@@ -54,9 +55,10 @@ pub fn pack(site: &Site, into: &Path) -> Result<Layer, Error> {
     let mut directories = BTreeSet::new();
     append_directory(&mut archive, DIRECTORY).map_err(write_failed)?;
     for (file, path) in site.manifest.files.iter().zip(&site.paths) {
-        for (at, _) in file.key.match_indices('/') {
-            if directories.insert(&file.key[..at]) {
-                append_directory(&mut archive, &format!("{DIRECTORY}/{}", &file.key[..at])).map_err(write_failed)?;
+        let key = file.key.as_str();
+        for (at, _) in key.match_indices('/') {
+            if directories.insert(&key[..at]) {
+                append_directory(&mut archive, &format!("{DIRECTORY}/{}", &key[..at])).map_err(write_failed)?;
             }
         }
         let read_failed = |source| Error::Read { path: path.clone(), source };
@@ -116,7 +118,7 @@ fn header(entry: tar::EntryType, mode: u32) -> tar::Header {
     header.set_mode(mode);
     header.set_uid(0);
     header.set_gid(0);
-    header.set_mtime(0);
+    header.set_mtime(PACKED_MTIME);
     header
 }
 
@@ -244,12 +246,12 @@ mod tests {
         let site = site_in(dir.path());
         pack(&site, out.path()).unwrap();
         let manifest = first_file(out.path(), MANIFEST).unwrap().unwrap();
-        assert_eq!(serde_json::from_slice::<site::SiteManifest>(&manifest).unwrap(), site.manifest);
+        assert_eq!(asset_sync::site::SiteManifest::parse(&manifest).unwrap(), site.manifest);
         let unpacked = tempfile::tempdir().unwrap();
         let file = File::open(out.path()).unwrap();
         tar::Archive::new(flate2::read::GzDecoder::new(file)).unpack(unpacked.path()).unwrap();
         for (file, path) in site.manifest.files.iter().zip(&site.paths) {
-            let there = fs::read(unpacked.path().join("site").join(&file.key)).unwrap();
+            let there = fs::read(unpacked.path().join("site").join(file.key.as_str())).unwrap();
             assert_eq!(there, fs::read(path).unwrap(), "{}", file.key);
         }
     }

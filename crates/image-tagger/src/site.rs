@@ -2,51 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use asset_sync::site::{ContentEncoding, Rules, ScanOptions, scan};
+use asset_sync::site::{Rules, ScanOptions, SiteManifest, SiteManifestFile, scan};
 use asset_sync::{Hasher, Sha256};
-use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::reference::Digest;
 
 /// Where the site lies in the image; `DEPLOY_SOURCE` there.
 pub const DIRECTORY: &str = "/site";
-/// Where the site's manifest lies in the image: the site's path and `.manifest.json`.
+/// Where the site's manifest lies in the image; `DEPLOY_SITE_MANIFEST` there.
 pub const MANIFEST: &str = "/site.manifest.json";
 /// Where the file of rules lies in the image; `DEPLOY_RULES` there.
 pub const RULES: &str = "/site-rules.toml";
-/// The format of [`SiteManifest`] that this program writes.
-pub const FORMAT: u32 = 1;
-
-/// The site's files as they lie in the image. A reader may trust an entry for a file whose size is
-/// the one recorded, and must still check what it uploads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SiteManifest {
-    /// The format's number. A reader refuses one it does not know.
-    pub format: u32,
-    /// The files, sorted by key, no key twice.
-    pub files: Vec<SiteManifestFile>,
-}
-
-/// One file of a site.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SiteManifestFile {
-    /// Its path in the site, with `/` between segments.
-    pub key: String,
-    /// SHA-256 of its bytes as they lie in the image.
-    pub sha256: Sha256,
-    /// Number of those bytes.
-    pub size: u64,
-    /// The content type it will be served with.
-    pub content_type: String,
-}
-
-impl SiteManifest {
-    /// Number of bytes of all files.
-    pub fn total_bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.size).sum()
-    }
-}
 
 /// A site ready to be packed.
 #[derive(Debug, Clone)]
@@ -84,29 +51,13 @@ pub fn read(root: &Path, rules: Option<&Path>) -> Result<Site, Error> {
     };
     let scanned = scan(root, &ScanOptions { rules: parsed, ..ScanOptions::default() })?;
 
-    let mut files = Vec::with_capacity(scanned.files.len());
-    let mut paths = Vec::with_capacity(scanned.files.len());
-    for file in scanned.files {
-        // What is compressed on its way to the bucket was hashed compressed, and is packed plain.
-        let (sha256, size) = match file.encoding {
-            ContentEncoding::Identity => (file.sha256, file.size),
-            _ => hash(&file.path)?,
-        };
-        let content_type = file.headers.content_type.clone();
-        files.push(SiteManifestFile { key: file.key.as_str().to_owned(), sha256, size, content_type });
-        paths.push(file.path);
-    }
+    let manifest = SiteManifest::of(&scanned)?;
+    let paths = scanned.files.into_iter().map(|file| file.path).collect();
     let rules = rules_text.map(String::into_bytes);
-    let digest = digest(&files, rules.as_deref());
+    let digest = digest(&manifest.files, rules.as_deref());
     let unmatched_rules =
         scanned.unmatched_rules.iter().map(|rule| format!("rule {} ({})", rule.number, rule.globs.join(", ")));
-    Ok(Site {
-        unmatched_rules: unmatched_rules.collect(),
-        manifest: SiteManifest { format: FORMAT, files },
-        paths,
-        rules,
-        digest,
-    })
+    Ok(Site { unmatched_rules: unmatched_rules.collect(), manifest, paths, rules, digest })
 }
 
 /// The digest of a site, which is a part of what a release is known by: never to be changed.
@@ -122,15 +73,6 @@ fn digest(files: &[SiteManifestFile], rules: Option<&[u8]>) -> Digest {
         line(format!("rules {}\n", Sha256::of(rules)));
     }
     hasher.finish().into()
-}
-
-fn hash(path: &Path) -> Result<(Sha256, u64), Error> {
-    let failed = |source| Error::Read { path: path.to_owned(), source };
-    let mut sink = crate::layer::HashingWriter::new(std::io::sink());
-    let mut file = std::fs::File::open(path).map_err(failed)?;
-    std::io::copy(&mut file, &mut sink).map_err(failed)?;
-    let (_, sha256, size) = sink.finish();
-    Ok((sha256, size))
 }
 
 #[cfg(test)]

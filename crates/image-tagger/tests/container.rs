@@ -9,6 +9,7 @@
 mod support;
 
 use std::net::UdpSocket;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use stand_ins::{BUCKET, Effect, Gate, StandIns, When};
@@ -96,8 +97,8 @@ impl Podman {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// As the Job's container.
-    fn run(&self, image: &str, environment: &[(&str, String)], arguments: &[&str]) -> Command {
+    /// As the Job's container; with files of this machine in place of some of its own.
+    fn run(&self, image: &str, environment: &[(&str, String)], in_place: &[(&Path, &str)]) -> Command {
         let mut command = self.command();
         command.args(["run", "--rm", "--network", "host", "--read-only", "--read-only-tmpfs=false", "--cap-drop=ALL"]);
         command.args(["--user", "65532:65532", "--security-opt", "no-new-privileges", "--volume"]);
@@ -105,7 +106,10 @@ impl Podman {
         for (name, value) in environment {
             command.arg("--env").arg(format!("{name}={value}"));
         }
-        command.arg(image).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        for (file, at) in in_place {
+            command.arg("--volume").arg(format!("{}:{at}:ro", file.display()));
+        }
+        command.arg(image).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 }
@@ -156,54 +160,57 @@ fn environment(stand_ins: &StandIns) -> Vec<(&'static str, String)> {
     environment
 }
 
+/// A release's image, pulled by podman.
+struct Release {
+    site: tempfile::TempDir,
+    image: String,
+    podman: Podman,
+    _registry: DockerRegistry,
+}
+
+async fn release() -> Option<Release> {
+    let image = given_image()?;
+    if !has("podman") || !has("skopeo") || !has("runc") {
+        return None;
+    }
+    let registry = DockerRegistry::start(false)?;
+    let base = base_image(&registry, &image);
+    let podman = Podman::new(&dns()?);
+    let site = small_site();
+    let request = request(site.path(), &base, &registry.repository("webapp"), "1.0.0");
+    let image = try_cut(&client(&registry.host, 1), &request).await.unwrap().reference;
+    podman.pull(&image);
+    Some(Release { site, image, podman, _registry: registry })
+}
+
+impl Release {
+    /// Runs it to its end.
+    async fn run(&self, stand_ins: &StandIns, in_place: &[(&Path, &str)]) -> (i32, String) {
+        let run = self.podman.run(&self.image, &environment(stand_ins), in_place).spawn().unwrap();
+        tokio::task::spawn_blocking(|| end(run)).await.unwrap()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_image_deploys_its_site_as_a_job() {
-    let Some(image) = given_image() else { return };
-    if !has("podman") || !has("skopeo") || !has("runc") {
-        return;
-    }
-    let Some(registry) = DockerRegistry::start(false) else { return };
-    let base = base_image(&registry, &image);
-    let Some(nameserver) = dns() else { return };
-    let client = client(&registry.host, 1);
-    let site = small_site();
-    let outcome =
-        try_cut(&client, &request(site.path(), &base, &registry.repository("webapp"), "1.0.0")).await.unwrap();
-    let podman = Podman::new(&nameserver);
-    podman.pull(&outcome.reference);
-
+    let Some(release) = release().await else { return };
     let stand_ins = StandIns::builder().start().await.unwrap();
-    let environment = environment(&stand_ins);
-    let run = podman.run(&outcome.reference, &environment, &[]).spawn().unwrap();
-    let (code, text) = tokio::task::spawn_blocking(|| end(run)).await.unwrap();
+    let (code, text) = release.run(&stand_ins, &[]).await;
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("\"deployed\"") && text.contains("1.0.0"), "{text}");
     for file in ["index.html", "assets/app-1f2e3d4c.js"] {
         let there = stand_ins.store().get(BUCKET, file).unwrap();
-        assert_eq!(there.content.to_bytes(), std::fs::read(site.path().join(file)).unwrap(), "{file}");
+        assert_eq!(there.content.to_bytes(), std::fs::read(release.site.path().join(file)).unwrap(), "{file}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_ends_the_container_with_the_jobs_code() {
-    let Some(image) = given_image() else { return };
-    if !has("podman") || !has("skopeo") || !has("runc") {
-        return;
-    }
-    let Some(registry) = DockerRegistry::start(false) else { return };
-    let base = base_image(&registry, &image);
-    let Some(nameserver) = dns() else { return };
-    let site = small_site();
-    let repository = registry.repository("webapp");
-    let outcome =
-        try_cut(&client(&registry.host, 1), &request(site.path(), &base, &repository, "1.0.0")).await.unwrap();
-    let podman = Podman::new(&nameserver);
-    podman.pull(&outcome.reference);
-
+    let Some(release) = release().await else { return };
     let stand_ins = StandIns::builder().start().await.unwrap();
     let gate = Gate::new();
     stand_ins.faults().always(When::key("PutObject", "assets/app-1f2e3d4c.js"), Effect::HoldBefore(gate.clone()));
-    let run = podman.run(&outcome.reference, &environment(&stand_ins), &[]).spawn().unwrap();
+    let run = release.podman.run(&release.image, &environment(&stand_ins), &[]).spawn().unwrap();
     gate.arrived(1).await;
     // Podman hands the signal on to the container's first process, as the kubelet does.
     let killed = Command::new("kill").args(["-TERM", &run.id().to_string()]).status().unwrap();
@@ -212,4 +219,33 @@ async fn sigterm_ends_the_container_with_the_jobs_code() {
     assert_eq!(code, 143, "{text}");
     assert!(stand_ins.store().get(BUCKET, "index.html").is_err());
     gate.open();
+}
+
+/// The Job does not read what is as it was cut; what it uploads is checked against the manifest in the image.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_was_changed_in_the_image_is_not_uploaded() {
+    const SCRIPT: &str = "/site/assets/app-1f2e3d4c.js";
+    let Some(release) = release().await else { return };
+    let changed = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(changed.path(), "2").unwrap();
+    std::fs::set_permissions(changed.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let in_place = [(changed.path(), SCRIPT)];
+
+    let stand_ins = StandIns::builder().start().await.unwrap();
+    let (code, text) = release.run(&stand_ins, &in_place).await;
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("has another content, by the manifest") && text.contains("/site.manifest.json"), "{text}");
+
+    // With the time that files have in the image it is not read, and found out where it would be sent.
+    changed.as_file().set_modified(std::time::UNIX_EPOCH).unwrap();
+    let (code, text) = release.run(&stand_ins, &in_place).await;
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("app-1f2e3d4c.js is not what the manifest /site.manifest.json says"), "{text}");
+    assert!(stand_ins.store().get(BUCKET, "index.html").is_err());
+
+    let (code, text) = release.run(&stand_ins, &[]).await;
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = release.run(&stand_ins, &in_place).await;
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("\"unchanged\""), "{text}");
 }

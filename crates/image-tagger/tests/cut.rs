@@ -96,7 +96,13 @@ async fn a_real_site_comes_back_as_it_was() {
             inspected["Env"].as_array().unwrap().iter().map(|value| value.as_str().unwrap()).collect();
         assert_eq!(
             environment,
-            ["SSL_CERT_FILE=/ca.pem", "DEPLOY_SOURCE=/site", "DEPLOY_VERSION=1.46.0", "DEPLOY_BUILD=7"]
+            [
+                "SSL_CERT_FILE=/ca.pem",
+                "DEPLOY_SOURCE=/site",
+                "DEPLOY_SITE_MANIFEST=/site.manifest.json",
+                "DEPLOY_VERSION=1.46.0",
+                "DEPLOY_BUILD=7"
+            ]
         );
     }
 

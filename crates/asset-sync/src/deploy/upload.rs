@@ -72,7 +72,7 @@ impl<'a> Uploader<'a> {
     /// Uploads a file as the object that `spec` describes, if `condition` holds.
     ///
     /// # Errors
-    /// [`Error::SourceChanged`] if the file is not what was scanned; nothing is written then.
+    /// [`Error::SourceChanged`] or [`Error::NotAsCut`] if the file is not what was scanned; nothing is written then.
     pub(super) async fn send(
         &self,
         file: &SiteFile,
@@ -107,7 +107,7 @@ impl<'a> Uploader<'a> {
         });
         let (bytes, sha256) = blocking(read, &file.path).await?;
         if sha256 != file.sha256 {
-            return Err(Error::SourceChanged { path: file.path.clone() });
+            return Err(file.changed());
         }
         Ok((bytes, room))
     }
@@ -223,7 +223,7 @@ impl<'a> Uploader<'a> {
         let mut parts = parts?;
         // A file that shrank, grew or changed shows before the object is made out of its parts.
         if sha256? != Some(file.sha256) {
-            return Err(Error::SourceChanged { path: file.path.clone() });
+            return Err(file.changed());
         }
         parts.sort_unstable_by_key(|p| p.number);
         Ok(parts)

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use super::scan::ScanOptions;
 use super::values::{Fault, Kind, MAX_TEMPLATE, PlaceholderFault, SiteValues, StraySearch};
-use super::{ContentEncoding, Role, ScanProblem, SiteFile, Source, parallel};
+use super::{ContentEncoding, Difference, Role, ScanProblem, SiteFile, Source, parallel};
 use crate::digest::{Hasher, Sha256};
 
 /// Bytes a thread reads at a time.
@@ -45,6 +45,10 @@ struct Told {
     /// Set where the file was filled in.
     filled: Option<BTreeSet<String>>,
     stray: Option<String>,
+    /// The digest of the file on disk, where it is wanted and not that of what is served.
+    on_disk: Option<Sha256>,
+    /// Set where the digest is the manifest's.
+    is_unread: bool,
 }
 
 /// Sets the digest, size and source of every file, on several threads.
@@ -63,6 +67,8 @@ pub(super) fn hash_all(files: &mut [SiteFile], depth: Depth, options: &ScanOptio
                 if let (Some(used), Some(values)) = (told.filled, &options.values) {
                     file.source = Source::Template(Arc::clone(&values.filling), Kind::of(&file.headers.content_type));
                     all.used.extend(used);
+                } else if let Some(manifest) = options.manifest.as_ref().filter(|_| told.is_unread) {
+                    file.source = Source::Baked(Arc::clone(&manifest.path));
                 }
                 all.strays.extend(told.stray.map(|stray| (index, stray)));
             }
@@ -95,6 +101,9 @@ impl Reading<'_> {
             self.hash(&mut bytes.as_ref(), buffer, &mut told).map_err(self.unreadable())?;
             return Ok(told);
         }
+        if let Some(told) = self.unread()? {
+            return Ok(told);
+        }
         let mut source = File::open(&self.file.path).map_err(self.unreadable())?;
         let before = source.metadata().map_err(self.unreadable())?;
         let mut head = Vec::with_capacity(HEAD);
@@ -118,9 +127,41 @@ impl Reading<'_> {
         let whole = self.file.encoding == ContentEncoding::Identity && told.filled.is_none();
         let complete = !whole || told.size == before.len();
         if after.is_some_and(|after| Identity::of(&before) == Identity::of(&after)) && complete {
+            self.compare(&told)?;
             Ok(told)
         } else {
             Err(vec![ScanProblem::Changed { path: self.path() }])
+        }
+    }
+
+    /// What the manifest says of the file, where that may be believed.
+    fn unread(self) -> Result<Option<Told>, Vec<ScanProblem>> {
+        let Some(manifest) = &self.options.manifest else { return Ok(None) };
+        // That it lists the file was seen before.
+        let Some(entry) = manifest.entry(&self.file.key) else { return Ok(None) };
+        let metadata = fs::metadata(&self.file.path).map_err(self.unreadable())?;
+        if metadata.len() != entry.size {
+            let difference = Difference::Size { size: metadata.len(), listed: entry.size };
+            return Err(vec![manifest.problem(&self.file.key, difference)]);
+        }
+        let may_take_values = self.options.values.as_ref().is_some_and(|v| entry.may_take(&v.filling.prefix));
+        let is_served_as_it_is = self.file.encoding == ContentEncoding::Identity && !may_take_values;
+        Ok((is_served_as_it_is && entry.is_as_packed(&metadata)).then(|| Told {
+            sha256: Some(entry.sha256),
+            size: entry.size,
+            is_unread: true,
+            ..Told::default()
+        }))
+    }
+
+    /// Holds a file that was read to the manifest.
+    fn compare(self, told: &Told) -> Result<(), Vec<ScanProblem>> {
+        let Some(manifest) = &self.options.manifest else { return Ok(()) };
+        let Some(entry) = manifest.entry(&self.file.key) else { return Ok(()) };
+        if told.on_disk.or(told.sha256) == Some(entry.sha256) {
+            Ok(())
+        } else {
+            Err(vec![manifest.problem(&self.file.key, Difference::Content)])
         }
     }
 
@@ -135,6 +176,9 @@ impl Reading<'_> {
         let mut bytes = Vec::new();
         // A file that grew meanwhile is noticed without reading all of it.
         source.take(MAX_TEMPLATE + 1).read_to_end(&mut bytes).map_err(self.unreadable())?;
+        if self.options.manifest.is_some() {
+            told.on_disk = Some(Sha256::of(&bytes));
+        }
         let problem =
             |(line, fault): (usize, Fault)| ScanProblem::Placeholder { path: self.path(), line: Some(line), fault };
         let filled = values
@@ -168,8 +212,11 @@ impl Reading<'_> {
         let is_map = self.file.path.extension().is_some_and(|e| e == "map");
         let values = self.options.values.as_ref().filter(|_| selected || !is_map);
         let mut search = values.map(|values| StraySearch::new(&values.filling.prefix));
-        let mut searched = Searched { source, search: search.as_mut() };
-        self.hash(&mut searched, buffer, told).map_err(self.unreadable())?;
+        let is_encoded = self.file.encoding != ContentEncoding::Identity;
+        let hasher = (is_encoded && self.options.manifest.is_some()).then(Hasher::default);
+        let mut observed = Observed { source, search: search.as_mut(), hasher };
+        self.hash(&mut observed, buffer, told).map_err(self.unreadable())?;
+        told.on_disk = observed.hasher.map(Hasher::finish);
         told.stray = search.and_then(StraySearch::found);
         match told.stray.take_if(|_| selected) {
             Some(placeholder) => {
@@ -202,17 +249,21 @@ impl Reading<'_> {
     }
 }
 
-/// Shows a search what is read.
-struct Searched<'a, R> {
+/// Shows a search and a hasher what is read.
+struct Observed<'a, R> {
     source: R,
     search: Option<&'a mut StraySearch>,
+    hasher: Option<Hasher>,
 }
 
-impl<R: Read> Read for Searched<'_, R> {
+impl<R: Read> Read for Observed<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.source.read(buffer)?;
         if let Some(search) = &mut self.search {
             search.block(&buffer[..n]);
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..n]);
         }
         Ok(n)
     }

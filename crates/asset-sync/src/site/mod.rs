@@ -14,6 +14,7 @@ mod fingerprint;
 mod hash;
 mod html;
 mod key;
+mod manifest;
 mod media_type;
 mod parallel;
 mod preflight;
@@ -26,6 +27,7 @@ mod walk;
 
 pub use encoding::ContentEncoding;
 pub use key::{Key, KeyError};
+pub use manifest::{BakedManifest, Difference, PACKED_MTIME, SiteManifest, SiteManifestError, SiteManifestFile};
 pub(crate) use preflight::listing;
 pub use preflight::{Finding, FindingKind, Findings, PreflightOptions, SourceMaps, preflight};
 pub use problem::{ScanError, ScanProblem, ScanWarning};

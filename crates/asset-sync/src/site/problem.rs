@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::{Fault, Key, KeyError};
+use super::{Difference, Fault, Key, KeyError};
 
 /// How many problems a message shows.
 const SHOWN: usize = 50;
@@ -181,6 +181,18 @@ pub enum ScanProblem {
         /// The file.
         target: Key,
     },
+    /// The file is not what the manifest beside the site says.
+    #[error(
+        "{path:?}: {difference}, by the manifest {manifest:?} that was written when the image was cut: the image was changed since. Use it as it was cut, or deploy without the manifest"
+    )]
+    NotAsCut {
+        /// The path.
+        path: PathBuf,
+        /// The manifest.
+        manifest: PathBuf,
+        /// What differs.
+        difference: Difference,
+    },
     /// A file that is to be made of the environment values is there already.
     #[error("{path:?}: is to be generated, and the build has a file of this name: remove it, or choose another name")]
     Taken {
@@ -233,6 +245,7 @@ impl ScanProblem {
             | Self::Immutable { path, .. }
             | Self::Placeholder { path, .. }
             | Self::Integrity { path, .. }
+            | Self::NotAsCut { path, .. }
             | Self::Taken { path } => path,
         }
     }

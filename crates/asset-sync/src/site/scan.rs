@@ -11,7 +11,9 @@ use super::hash::{Depth, Outcome, hash_all};
 use super::rules::{Applied, Rules, is_immutable};
 use super::values::{self, SiteValues};
 use super::walk::{Found, Walk, state_area_problem, walk};
-use super::{Key, Role, ScanError, ScanProblem, ScanWarning, Site, SiteFile, Source, fingerprint, media_type};
+use super::{
+    BakedManifest, Key, Role, ScanError, ScanProblem, ScanWarning, Site, SiteFile, Source, fingerprint, media_type,
+};
 use crate::digest::Sha256;
 use crate::headers::Headers;
 
@@ -35,9 +37,12 @@ pub struct ScanOptions {
     /// The values of the environment. `None` leaves placeholders as they are; an empty set of
     /// values makes each of them a problem.
     pub values: Option<SiteValues>,
+    /// The manifest of the site, where it lies in an image that was cut with one. Files that are as it says are not
+    /// read; any other that is not is a problem.
+    pub manifest: Option<BakedManifest>,
     /// Number of threads that read and hash; 0 means one for each core.
     pub threads: usize,
-    /// Called with the number of bytes just hashed, counted as they are served. Calls come from
+    /// Called with the number of bytes just hashed, counted as they are served; never for a file that is not read. Calls come from
     /// several threads at once.
     pub progress: Option<Arc<dyn Fn(u64) + Send + Sync>>,
 }
@@ -49,6 +54,7 @@ impl fmt::Debug for ScanOptions {
             .field("state_prefix", &self.state_prefix)
             .field("rules", &self.rules)
             .field("values", &self.values)
+            .field("manifest", &self.manifest.as_ref().map(|manifest| &manifest.path))
             .field("threads", &self.threads)
             .finish_non_exhaustive()
     }
@@ -67,6 +73,9 @@ pub fn scan(root: &Path, options: &ScanOptions) -> Result<Site, ScanError> {
     let mut walk = walk(&canonical, options);
     if walk.found.is_empty() && walk.problems.is_empty() {
         return Err(ScanError::Empty { path: root.to_owned(), skipped: walk.skipped.len() });
+    }
+    if let Some(manifest) = &options.manifest {
+        walk.problems.extend(manifest.differences(&canonical, walk.found.iter().map(|found| &found.key)));
     }
     let generated = generate(&canonical, options, &mut walk);
     let generated_keys: HashSet<&Key> = generated.iter().map(|(key, _)| key).collect();

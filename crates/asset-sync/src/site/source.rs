@@ -4,10 +4,12 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::SiteFile;
 use super::values::{Filling, Kind};
+use crate::Error;
 
 /// Where the bytes of a file come from, before content encoding. `Debug` shows none of them.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub(super) enum Source {
     /// The file on disk as it is.
     #[default]
     Disk,
+    /// The file on disk as it is, unread so far: its digest is from the manifest at this path.
+    Baked(Arc<Path>),
     /// The file on disk, its placeholders filled in as it is opened.
     Template(Arc<Filling>, Kind),
     /// Made by the scan; there is no file on disk.
@@ -25,6 +29,7 @@ impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Disk => "Disk",
+            Self::Baked(_) => "Baked",
             Self::Template(..) => "Template",
             Self::Generated(_) => "Generated",
         })
@@ -46,13 +51,22 @@ impl SiteFile {
 
     /// Whether environment values are part of its bytes.
     pub fn has_values(&self) -> bool {
-        self.source != Source::Disk
+        matches!(self.source, Source::Template(..) | Source::Generated(_))
+    }
+
+    /// The error where its bytes are not those that were scanned.
+    pub(crate) fn changed(&self) -> Error {
+        let path = self.path.clone();
+        match &self.source {
+            Source::Baked(manifest) => Error::NotAsCut { path, manifest: manifest.to_path_buf() },
+            _ => Error::SourceChanged { path },
+        }
     }
 
     /// The bytes before encoding.
     pub(super) fn plain(&self) -> io::Result<Box<dyn Read + Send>> {
         Ok(match &self.source {
-            Source::Disk => Box::new(File::open(&self.path)?),
+            Source::Disk | Source::Baked(_) => Box::new(File::open(&self.path)?),
             Source::Generated(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
             Source::Template(..) => Box::new(Cursor::new(self.content()?.bytes)),
         })

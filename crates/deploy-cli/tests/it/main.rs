@@ -13,6 +13,7 @@ mod deploying;
 #[cfg(target_os = "linux")]
 mod duels;
 mod failing;
+mod image;
 mod interrupted;
 #[cfg(feature = "local")]
 mod local;

@@ -84,6 +84,16 @@ declare_inputs! {
         example: "/site-rules.toml",
         read_by: RUN,
     }
+    DEPLOY_SITE_MANIFEST as deploy_site_manifest: FilePath = FilePath("JSON file"),
+    "The manifest that was written when the image was cut" {
+        group: Group::Release,
+        details: "Files of the site that are as it says are not read to find out what has changed; what is uploaded \
+            is checked all the same. A site that is not as it says is refused. The deployment image sets it; \
+            set it to nothing to deploy another directory from within the image.",
+        presence: Presence::Optional("every file is read"),
+        example: "/site.manifest.json",
+        read_by: RUN,
+    }
 
     DEPLOY_BUCKET as deploy_bucket: BucketName = BucketName,
     "The S3 bucket the site is served from" {

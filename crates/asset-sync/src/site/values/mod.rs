@@ -19,7 +19,7 @@ mod placeholder;
 pub use fill::{Fault, PlaceholderFault};
 pub(super) use fill::{Kind, MAX_TEMPLATE};
 pub(super) use generated::{env_js, env_json};
-pub(super) use placeholder::StraySearch;
+pub(super) use placeholder::{StraySearch, WordSearch};
 
 /// What to make of the values of one environment; checked by [`SiteValues::new`].
 ///

@@ -1,5 +1,6 @@
 //! Placeholders: `__WEBAPP_API_URL__` stands for the value of the variable `WEBAPP_API_URL`.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use memchr::memmem::Finder;
@@ -112,6 +113,44 @@ impl StraySearch {
     }
 }
 
+/// Looks for how names begin that could be placeholders of variables with any prefix.
+#[derive(Debug, Default)]
+pub(in crate::site) struct WordSearch {
+    tail: Vec<u8>,
+    found: BTreeSet<String>,
+}
+
+impl WordSearch {
+    /// Takes the next block.
+    pub(in crate::site) fn block(&mut self, block: &[u8]) {
+        let mut bytes = std::mem::take(&mut self.tail);
+        bytes.extend(block);
+        for at in memchr::memchr_iter(b'_', &bytes) {
+            let rest = &bytes[at + 1..];
+            if rest.first() != Some(&b'_') {
+                continue;
+            }
+            // A prefix is a word, `_`, and maybe more.
+            let word = rest[1..].iter().take_while(|b| b.is_ascii_uppercase() || b.is_ascii_digit()).count();
+            if word > 0
+                && rest.get(word + 1) == Some(&b'_')
+                && let Ok(word) = std::str::from_utf8(&rest[1..=word])
+                && !self.found.contains(word)
+            {
+                self.found.insert(word.to_owned());
+            }
+        }
+        // What may go on in the next block.
+        bytes.drain(..bytes.len().saturating_sub(OVERLAP));
+        self.tail = bytes;
+    }
+
+    /// The words, such as `WEBAPP` for `__WEBAPP_API_URL__`.
+    pub(in crate::site) fn found(self) -> BTreeSet<String> {
+        self.found
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,7 +175,37 @@ mod tests {
         }
     }
 
+    fn words(blocks: &[&[u8]]) -> Vec<String> {
+        let mut search = WordSearch::default();
+        for block in blocks {
+            search.block(block);
+        }
+        search.found().into_iter().collect()
+    }
+
+    #[test]
+    fn words_of_what_could_be_placeholders() {
+        for (text, expected) in [
+            ("__WEBAPP_A__ ___MY_APP_B__ __WEBAPP_C__", vec!["MY", "WEBAPP"]),
+            ("__DEV__", vec!["DEV"]),
+            ("__ZN10foo __a_ ____ _A_ __", vec![]),
+        ] {
+            assert_eq!(words(&[text.as_bytes()]), expected, "{text}");
+        }
+    }
+
     proptest! {
+        /// No file in which a template's or a stray's placeholder would be found is passed over.
+        #[test]
+        fn every_placeholder_begins_with_a_word(text in "[_AB1a]{0,40}", at in 0usize..40, prefix in "([AB1]{1,2}_){1,2}") {
+            let text = text.as_bytes();
+            let at = at.min(text.len());
+            let words = words(&[&text[..at], &text[at..]]);
+            if !find(&prefix, text).is_empty() {
+                prop_assert!(words.iter().any(|word| prefix.split('_').next() == Some(word)), "{:?}", words);
+            }
+        }
+
         #[test]
         fn blocks_hide_nothing(before in "[a_]{0,700}", sizes in prop::collection::vec(1usize..300, 1..5)) {
             let text = format!("{before} __WEBAPP_SOME_NAME__ after");
