@@ -131,6 +131,10 @@ pub struct Report {
     pub foreign: u64,
     /// Requests sent, by API operation, repeated ones included.
     pub requests: BTreeMap<&'static str, u64>,
+    /// How many of these requests, to S3, were repetitions of failed ones.
+    pub retries: u64,
+    /// How many of these requests the store answered with the wish to slow down.
+    pub throttled: u64,
     /// Invalidations that completed.
     pub invalidations: Vec<InvalidationReport>,
     /// What was seen of the live site; `None` where it was not looked at.
@@ -298,6 +302,7 @@ impl Deployer {
         invalidations: Vec<InvalidationReport>,
     ) -> Report {
         let sums = self.recorder.sums();
+        let (retries, throttled) = self.recorder.failures();
         Report {
             result,
             release: release.id.to_string(),
@@ -309,6 +314,8 @@ impl Deployer {
             deleted: sums.deleted,
             foreign: 0,
             requests: self.recorder.requests(),
+            retries,
+            throttled,
             invalidations,
             seen: None,
             seconds: sums.seconds,

@@ -70,6 +70,8 @@ struct ReportDetails<'a> {
     deleted: Tally,
     foreign: u64,
     requests: &'a BTreeMap<&'static str, u64>,
+    retries: u64,
+    throttled: u64,
     invalidations: &'a [InvalidationReport],
     #[serde(skip_serializing_if = "Option::is_none")]
     seen: Option<Seen>,
@@ -194,6 +196,8 @@ impl<'a> ReportDetails<'a> {
             deleted: report.deleted,
             foreign: report.foreign,
             requests: &report.requests,
+            retries: report.retries,
+            throttled: report.throttled,
             invalidations: &report.invalidations,
             seen: report.seen,
             seconds: steps.chain(scan).collect(),

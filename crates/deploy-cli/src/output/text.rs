@@ -213,7 +213,14 @@ pub(super) fn report(report: &Report, command: &Command, elapsed: Duration) -> S
         row("verified", format!("{} as released{unseen}", count(seen.right, "URL")));
     }
     let requests: u64 = report.requests.values().sum();
-    row("took", format!("{:.1} s, {}", elapsed.as_secs_f64(), count(requests, "request")));
+    let again = match (report.retries, report.throttled) {
+        (0, _) => String::new(),
+        (retries, 0) => format!(", {retries} of them sent again"),
+        (retries, throttled) => {
+            format!(", {retries} of them sent again, since the store asked {throttled} times to slow down")
+        }
+    };
+    row("took", format!("{:.1} s, {}{again}", elapsed.as_secs_f64(), count(requests, "request")));
     if command.local().is_some() {
         text.push_str("Look at it with `deploy serve --local`.\n");
     }
