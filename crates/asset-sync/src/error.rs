@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::bucket::{BucketError, BucketErrorKind};
 use crate::cdn::{CdnError, CdnErrorKind};
+use crate::deploy::NamedRelease;
 use crate::plan::Shrink;
 use crate::site::ScanError;
 use crate::state::StateError;
-use crate::verify::Observation;
+use crate::verify::{Fault, Observation};
 
 /// A deployment that did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -42,9 +43,12 @@ pub enum Error {
     },
     /// This run lost its lease; another may have gone on in its place.
     #[error(
-        "lost the lease of this target: its renewal failed or another run took it over. The journal is kept, and the next run finishes what this one began"
+        "lost the lease of this target: its renewal failed or another run took it over. The journal is kept, and the next run finishes what this one began{}", .last_failure.as_ref().map(|f| format!(". The store's last failure: {f}")).unwrap_or_default()
     )]
-    LeaseLost,
+    LeaseLost {
+        /// The last request that failed in a way that might have passed, with its request id.
+        last_failure: Option<String>,
+    },
     /// Others kept writing to the target while this run did.
     #[error("the bucket kept changing under this run: {what}. Find out who else writes to the target, then run again")]
     Unsettled {
@@ -175,17 +179,26 @@ pub enum Conflict {
 }
 
 /// What was seen of the live site, and what was done about it.
-#[derive(Debug, thiserror::Error)]
-#[error("release {release} {}: {}{}", if *.wrong { "is not what is served" } else { "could not be looked at" }, observed(.observations), .rolled_back_to.as_ref().map(|r| format!(". Rolled back: {r} is live again")).unwrap_or_default())]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{release} {}{}. Seen: {}", what(*.fault), .rolled_back_to.as_ref().map(|r| format!(". Rolled back: {r} is live again")).unwrap_or_default(), observed(.observations))]
 pub struct NotVerified {
     /// The release that was deployed.
-    pub release: String,
-    /// Whether there is positive evidence against it.
-    pub wrong: bool,
+    pub release: NamedRelease,
+    /// What counted. Only [`Fault::Wrong`] is evidence against the release, and leads to a rollback.
+    pub fault: Fault,
     /// What was seen, by URL.
     pub observations: Vec<Observation>,
-    /// The release that is live again.
-    pub rolled_back_to: Option<String>,
+    /// The release that is live again; `None` where the deployed one stays live.
+    pub rolled_back_to: Option<NamedRelease>,
+}
+
+fn what(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Wrong => "is not what is served",
+        Fault::StateAreaReadable => "is live, and the state area can be read by anybody",
+        Fault::Unreachable => "could not be looked at",
+        Fault::Unseen => "could not be looked at in all its parts",
+    }
 }
 
 fn observed(observations: &[Observation]) -> String {
@@ -256,7 +269,7 @@ impl Error {
             Self::Refused(_) => ErrorClass::Refused,
             Self::Conflict(_) => ErrorClass::Conflict,
             Self::Busy { .. }
-            | Self::LeaseLost
+            | Self::LeaseLost { .. }
             | Self::Unsettled { .. }
             | Self::SourceChanged { .. }
             | Self::InvalidationTimeout { .. } => ErrorClass::Transient,

@@ -58,11 +58,10 @@ pub(crate) fn execute(command: &Command, environment: &Environment, output: &Out
         output.warning(&warning.to_string());
     }
     let prepared = Prepared::new(command, &settings, output)?;
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| Failure {
-        exit: Exit::Transient,
-        message: format!("cannot start threads: {error}"),
-        hint: None,
-    })?;
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Transient, format!("cannot start threads: {error}")))?;
     let done = runtime.block_on(connected(command, environment, &settings, prepared, output));
     // A scan that was interrupted goes on in its thread; nobody waits for it.
     runtime.shutdown_background();
@@ -117,11 +116,8 @@ async fn connected(
     output: &Output,
 ) -> Result<Done, Failure> {
     let log = output.log();
-    let signals = Signals::listen(move |name| log.stopping(name)).map_err(|error| Failure {
-        exit: Exit::Transient,
-        message: format!("cannot listen to signals: {error}"),
-        hint: None,
-    })?;
+    let signals = Signals::listen(move |name| log.stopping(name))
+        .map_err(|error| Failure::new(Exit::Transient, format!("cannot listen to signals: {error}")))?;
     let surroundings = connect::surroundings(settings, environment);
     #[cfg(feature = "local")]
     if let Some(folder) = command.local() {

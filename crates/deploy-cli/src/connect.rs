@@ -166,6 +166,7 @@ fn options(settings: &Settings, progress: Arc<dyn Progress>) -> Options {
         lease_wait: settings.lease_wait,
         request_timeout: settings.request_timeout,
         owner: owner(),
+        environment: settings.environment.clone(),
         conditional_writes: match settings.conditional_writes {
             deploy_config::ConditionalWrites::Require => ConditionalWrites::Require,
             deploy_config::ConditionalWrites::UnsafeOff => ConditionalWrites::Unprotected,
@@ -177,7 +178,13 @@ fn options(settings: &Settings, progress: Arc<dyn Progress>) -> Options {
             deploy_config::OnFailure::Rollback => OnFailure::RollBack,
             deploy_config::OnFailure::Keep => OnFailure::Keep,
         },
-        retry: RetryPolicy { concurrency: settings.concurrency.get(), ..RetryPolicy::default() },
+        retry: RetryPolicy {
+            concurrency: settings.concurrency.get(),
+            // Time is what people reckon with; the pauses between attempts bound their number.
+            max_attempts: u32::MAX,
+            give_up_after: settings.retry_timeout,
+            ..RetryPolicy::default()
+        },
         progress,
         ..Options::default()
     }

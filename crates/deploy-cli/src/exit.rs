@@ -83,14 +83,10 @@ pub(crate) fn catching_panics(work: impl FnOnce() -> Result<Done, Failure>) -> R
             .map(|text| (*text).to_owned())
             .or_else(|| panic.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "a panic without a message".to_owned());
-        Err(Failure {
-            exit: Exit::Bug,
-            message: format!("internal error: {message}. This is a bug in deploy {}", env!("CARGO_PKG_VERSION")),
-            hint: Some(
-                "Please report it with the lines above. If it happened while writing, the next run finishes the work"
-                    .to_owned(),
-            ),
-        })
+        let message = format!("internal error: {message}. This is a bug in deploy {}", env!("CARGO_PKG_VERSION"));
+        Err(Failure::new(Exit::Bug, message).hinted(
+            "Please report it with the lines above. If it happened while writing, the next run finishes the work",
+        ))
     })
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use asset_sync::site::RulesError;
-use asset_sync::{Error, ErrorClass};
+use asset_sync::{Error, ErrorClass, NotVerified};
 use deploy_config::{Fault, Problems};
 
 use crate::exit::Exit;
@@ -18,15 +18,21 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// What to do about it.
     pub(crate) hint: Option<String>,
+    /// The release that was deployed and did not show on the live site.
+    pub(crate) not_verified: Option<Box<NotVerified>>,
 }
 
 impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), hint: None, not_verified: None }
+    }
+
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, message: message.into(), hint: None }
+        Self::new(Exit::Usage, message)
     }
 
     pub(crate) fn bug(message: &str) -> Self {
-        Self { exit: Exit::Bug, message: format!("internal error: {message}. This is a bug"), hint: None }
+        Self::new(Exit::Bug, format!("internal error: {message}. This is a bug"))
     }
 
     pub(crate) fn hinted(mut self, hint: impl Into<String>) -> Self {
@@ -37,12 +43,17 @@ impl Failure {
     /// Told to stop, before anything was begun.
     pub(crate) fn interrupted(signal: Option<u8>) -> Self {
         let exit = Exit::of(ErrorClass::Interrupted, signal);
-        Self { exit, message: "interrupted before anything was written".to_owned(), hint: None }
+        Self::new(exit, "interrupted before anything was written")
     }
 
     /// An error of the library.
     pub(crate) fn of(error: &Error, surroundings: &Surroundings, signal: Option<u8>) -> Self {
-        Self { exit: Exit::of(error.class(), signal), message: error.to_string(), hint: hint(error, surroundings) }
+        let not_verified = match error {
+            Error::NotVerified(seen) => Some(Box::new(seen.clone())),
+            _ => None,
+        };
+        let hint = hint(error, surroundings);
+        Self { hint, not_verified, ..Self::new(Exit::of(error.class(), signal), error.to_string()) }
     }
 
     /// Two results of which both must be good; what is wrong with either is in the failure.
@@ -51,9 +62,9 @@ impl Failure {
             (Ok(one), Ok(other)) => Ok((one, other)),
             (Err(failure), Ok(_)) | (Ok(_), Err(failure)) => Err(failure),
             (Err(one), Err(other)) => Err(Self {
-                exit: one.exit,
                 message: format!("{}\n{}", one.message, other.message),
                 hint: one.hint.or(other.hint),
+                ..one
             }),
         }
     }

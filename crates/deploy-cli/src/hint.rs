@@ -3,10 +3,9 @@
 use asset_sync::bucket::{BucketError, BucketErrorKind};
 use asset_sync::cdn::{CdnError, CdnErrorKind};
 use asset_sync::site::{Finding, FindingKind, ScanError, ScanProblem};
+use asset_sync::verify::Fault;
 use asset_sync::{Conflict, Error, NotVerified, Refusal};
 use deploy_config::Settings;
-
-use crate::verification::Fault;
 
 /// What a hint must know of the run besides the error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -125,20 +124,22 @@ fn preflight_hint(findings: &[Finding]) -> String {
 }
 
 fn not_verified_hint(seen: &NotVerified) -> String {
-    match (seen.wrong, &seen.rolled_back_to) {
-        (true, Some(_)) => "Mend the build, or what stands between the bucket and its visitors, and deploy a new one. With DEPLOY_ON_FAILURE=keep it would have stayed live to be looked at".to_owned(),
-        (true, None) => "It is still live. `deploy verify` looks again; `deploy rollback` makes the release before it live, where there is one, as DEPLOY_ON_FAILURE=rollback does at once".to_owned(),
-        (false, _) => format!("The release stays live. {CANNOT_SEE}; with DEPLOY_VERIFY=auto this is a warning"),
+    match (seen.fault, &seen.rolled_back_to) {
+        (Fault::Wrong, Some(_)) => "Mend the build, or what stands between the bucket and its visitors, and deploy a new one. An edge that keeps the absence of a file forgets it with DEPLOY_INVALIDATION=all. With DEPLOY_ON_FAILURE=keep the release would have stayed live to be looked at".to_owned(),
+        (Fault::Wrong, None) => "It is still live. `deploy verify` looks again; `deploy rollback` makes the release before it live, where there is one, as DEPLOY_ON_FAILURE=rollback does at once".to_owned(),
+        (Fault::StateAreaReadable, _) => format!("The release stays live. {HIDE_STATE}; with DEPLOY_VERIFY=auto this is a warning"),
+        (Fault::Unreachable | Fault::Unseen, _) => format!("The release stays live. {CANNOT_SEE}; with DEPLOY_VERIFY=auto this is a warning"),
     }
 }
 
+const HIDE_STATE: &str = "Deny the CDN the prefix that DEPLOY_STATE_PREFIX names, in the bucket's policy, or keep the state in another bucket (DEPLOY_STATE_BUCKET)";
 const CANNOT_SEE: &str = "See that DEPLOY_PUBLIC_URL can be reached from here; DEPLOY_VERIFY_HEADER sends what a protected environment asks for";
 
 /// What to do about what `deploy verify` saw.
 pub(crate) fn verdict_hint(fault: Fault) -> String {
     match fault {
         Fault::Wrong => "If the CDN serves what it had in its cache, wait or invalidate it; if the bucket was changed, `deploy run` puts it right; `deploy rollback` makes the release before it live".to_owned(),
-        Fault::Exposed => "Deny the CDN the prefix that DEPLOY_STATE_PREFIX names, in the bucket's policy, or keep the state in another bucket (DEPLOY_STATE_BUCKET)".to_owned(),
+        Fault::StateAreaReadable => HIDE_STATE.to_owned(),
         Fault::Unreachable => CANNOT_SEE.to_owned(),
         Fault::Unseen => format!("{CANNOT_SEE}; with DEPLOY_VERIFY=auto this is no failure"),
     }
@@ -186,7 +187,7 @@ fn bucket_hint(error: &BucketError, around: &Surroundings) -> Option<String> {
                 "The server is {url} (AWS_ENDPOINT_URL_S3). Many that are not AWS's need DEPLOY_FORCE_PATH_STYLE=true"
             )
         }),
-        BucketErrorKind::Throttled => Some("A lower DEPLOY_CONCURRENCY asks less of the store at once".to_owned()),
+        BucketErrorKind::Throttled => Some("A lower DEPLOY_CONCURRENCY asks less of the store at once; DEPLOY_RETRY_TIMEOUT sets how long a request is tried again".to_owned()),
         BucketErrorKind::Transient => around
             .endpoint
             .as_ref()

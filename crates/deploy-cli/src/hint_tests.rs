@@ -1,3 +1,4 @@
+use asset_sync::deploy::NamedRelease;
 use asset_sync::plan::Shrink;
 use asset_sync::site::Key;
 use insta::assert_snapshot;
@@ -118,15 +119,17 @@ fn a_mistake_of_the_build_names_the_rule_that_lets_it_pass() {
 
 #[test]
 fn a_release_that_is_not_what_is_seen_names_what_decides() {
-    let of = |wrong, rolled_back_to: Option<&str>| {
-        let rolled_back_to = rolled_back_to.map(str::to_owned);
-        of(&NotVerified { release: "r2".into(), wrong, observations: vec![], rolled_back_to }.into())
+    let named = |release: &str| NamedRelease { release: release.into(), version: "1".into() };
+    let of = |fault, rolled_back_to: Option<&str>| {
+        let rolled_back_to = rolled_back_to.map(named);
+        of(&NotVerified { release: named("r2"), fault, observations: vec![], rolled_back_to }.into())
     };
-    assert_snapshot!(of(true, Some("r1")), @"Mend the build, or what stands between the bucket and its visitors, and deploy a new one. With DEPLOY_ON_FAILURE=keep it would have stayed live to be looked at");
-    assert_snapshot!(of(true, None), @"It is still live. `deploy verify` looks again; `deploy rollback` makes the release before it live, where there is one, as DEPLOY_ON_FAILURE=rollback does at once");
-    assert_snapshot!(of(false, None), @"The release stays live. See that DEPLOY_PUBLIC_URL can be reached from here; DEPLOY_VERIFY_HEADER sends what a protected environment asks for; with DEPLOY_VERIFY=auto this is a warning");
+    assert_snapshot!(of(Fault::Wrong, Some("r1")), @"Mend the build, or what stands between the bucket and its visitors, and deploy a new one. An edge that keeps the absence of a file forgets it with DEPLOY_INVALIDATION=all. With DEPLOY_ON_FAILURE=keep the release would have stayed live to be looked at");
+    assert_snapshot!(of(Fault::Wrong, None), @"It is still live. `deploy verify` looks again; `deploy rollback` makes the release before it live, where there is one, as DEPLOY_ON_FAILURE=rollback does at once");
+    assert_snapshot!(of(Fault::StateAreaReadable, None), @"The release stays live. Deny the CDN the prefix that DEPLOY_STATE_PREFIX names, in the bucket's policy, or keep the state in another bucket (DEPLOY_STATE_BUCKET); with DEPLOY_VERIFY=auto this is a warning");
+    assert_snapshot!(of(Fault::Unseen, None), @"The release stays live. See that DEPLOY_PUBLIC_URL can be reached from here; DEPLOY_VERIFY_HEADER sends what a protected environment asks for; with DEPLOY_VERIFY=auto this is a warning");
     assert_snapshot!(verdict_hint(Fault::Wrong), @"If the CDN serves what it had in its cache, wait or invalidate it; if the bucket was changed, `deploy run` puts it right; `deploy rollback` makes the release before it live");
-    assert_snapshot!(verdict_hint(Fault::Exposed), @"Deny the CDN the prefix that DEPLOY_STATE_PREFIX names, in the bucket's policy, or keep the state in another bucket (DEPLOY_STATE_BUCKET)");
+    assert_snapshot!(verdict_hint(Fault::StateAreaReadable), @"Deny the CDN the prefix that DEPLOY_STATE_PREFIX names, in the bucket's policy, or keep the state in another bucket (DEPLOY_STATE_BUCKET)");
     assert_snapshot!(verdict_hint(Fault::Unreachable), @"See that DEPLOY_PUBLIC_URL can be reached from here; DEPLOY_VERIFY_HEADER sends what a protected environment asks for");
     assert_snapshot!(verdict_hint(Fault::Unseen), @"See that DEPLOY_PUBLIC_URL can be reached from here; DEPLOY_VERIFY_HEADER sends what a protected environment asks for; with DEPLOY_VERIFY=auto this is no failure");
 }

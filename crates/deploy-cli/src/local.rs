@@ -104,14 +104,11 @@ fn prepare(folder: &Path) -> io::Result<()> {
 
 fn failure(error: &StartError, folder: &Path) -> Failure {
     match error {
-        StartError::Store(StoreError::InUse { .. }) => Failure {
-            exit: Exit::Transient,
-            message: format!("{} is in use by another `deploy --local`", folder.display()),
-            hint: Some(
-                "Wait for it, end it (Ctrl-C in `deploy serve --local`), or name another folder with --local-dir"
-                    .to_owned(),
-            ),
-        },
+        StartError::Store(StoreError::InUse { .. }) => {
+            Failure::new(Exit::Transient, format!("{} is in use by another `deploy --local`", folder.display())).hinted(
+                "Wait for it, end it (Ctrl-C in `deploy serve --local`), or name another folder with --local-dir",
+            )
+        }
         StartError::Listen { port, .. } if *port != 0 => {
             Failure::usage(error.to_string()).hinted("Name another port with --port, or leave it out to get a free one")
         }

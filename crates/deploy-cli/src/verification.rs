@@ -1,12 +1,12 @@
 //! Looking at the live site as its visitors do.
 
-use asset_sync::state::Manifest;
-use asset_sync::verify::{HttpVerifier, InvalidVerifier, Observation, Verdict, Verifier as _, VerifierOptions};
+use std::time::Duration;
+
+use asset_sync::verify::{Fault, HttpVerifier, InvalidVerifier, Observation, Verdict, VerifierOptions};
 use asset_sync::{Deployer, Error};
 use deploy_config::{Settings, Verification, Verify};
 
 use crate::args::Command;
-use crate::connect::Places;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::hint::verdict_hint;
@@ -23,19 +23,6 @@ pub(crate) struct Looked {
     pub(crate) url: String,
     /// What follows, unless all is well.
     pub(crate) failure: Option<Failure>,
-}
-
-/// What of a verdict makes `deploy verify` fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// Something else than the release is served.
-    Wrong,
-    /// Anybody can read the state area.
-    Exposed,
-    /// Nothing of the site could be seen.
-    Unreachable,
-    /// Something could not be seen, and all of it was required to be.
-    Unseen,
 }
 
 /// What to say where `deploy verify` is not told where the site is.
@@ -55,7 +42,7 @@ pub(crate) fn verifier(command: &Command, settings: &Settings) -> Result<Option<
     match public_url {
         Some(url) if asked => {
             let header = header.as_ref().map(|(name, value)| (name.clone(), value.reveal().to_owned()));
-            connect(&VerifierOptions { header, ..VerifierOptions::new(url) }).map(Some)
+            connect(&VerifierOptions { header, ..options(url, settings) }).map(Some)
         }
         None if matches!(command, Command::Verify(_)) => Err(Failure::usage(NO_URL)),
         _ => Ok(None),
@@ -75,8 +62,25 @@ pub(crate) fn local_verifier(
         _ => false,
     };
     // Nothing is in between that a pause could mend.
-    let options = VerifierOptions { pause: std::time::Duration::from_millis(20), ..VerifierOptions::new(url) };
+    let options = VerifierOptions {
+        pause: Duration::from_millis(20),
+        patience: Duration::ZERO,
+        timeout: settings.request_timeout,
+        ..VerifierOptions::new(url)
+    };
     if asked { connect(&options).map(Some) } else { Ok(None) }
+}
+
+fn options(url: &str, settings: &Settings) -> VerifierOptions {
+    const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+    const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+    let patience = settings.verification.timeout;
+    VerifierOptions {
+        timeout: settings.request_timeout,
+        patience,
+        pause: (patience / 5).clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
+        ..VerifierOptions::new(url)
+    }
 }
 
 fn connect(options: &VerifierOptions) -> Result<HttpVerifier, Failure> {
@@ -93,7 +97,7 @@ fn connect(options: &VerifierOptions) -> Result<HttpVerifier, Failure> {
             Failure::usage(format!("DEPLOY_PUBLIC_URL: is not the URL of a site: {reason}"))
         }
         InvalidVerifier::Header { .. } => Failure::usage(format!("DEPLOY_VERIFY_HEADER: {error}")),
-        InvalidVerifier::Client(_) => Failure { exit: Exit::Transient, message: error.to_string(), hint: None },
+        InvalidVerifier::Client(_) => Failure::new(Exit::Transient, error.to_string()),
     })
 }
 
@@ -108,38 +112,23 @@ pub(crate) async fn look(
     url: String,
 ) -> Result<Looked, Error> {
     let verdict = deployer.verify(verifier).await?;
-    let Places { target, area } = Places::new(settings);
-    let current = area.current();
-    let state_path = current.strip_prefix(&target.prefix).filter(|_| area.in_target);
-    // Of a release without files, there is nothing to remark but a state area that can be read.
-    let exposed = state_path.is_some() && !verifier.verify(&Manifest::default(), state_path).await.remarks.is_empty();
     let required = settings.verification.verify == Verify::Required;
-    let failure = fault(&verdict, exposed, required).map(|fault| failure(fault, &verdict));
+    // Who asks how the site looks is told of whatever is not as it should be; a part that could not be
+    // seen is no more than a warning unless all of it must be.
+    let fault = verdict.fault().filter(|fault| required || *fault != Fault::Unseen);
+    let failure = fault.map(|fault| failure(fault, &verdict));
     Ok(Looked { verdict, url, failure })
 }
 
-fn fault(verdict: &Verdict, exposed: bool, required: bool) -> Option<Fault> {
-    if !verdict.wrong.is_empty() {
-        Some(Fault::Wrong)
-    } else if exposed {
-        Some(Fault::Exposed)
-    } else if verdict.unseen.is_empty() {
-        None
-    } else if verdict.right == 0 {
-        Some(Fault::Unreachable)
-    } else {
-        required.then_some(Fault::Unseen)
-    }
-}
-
 fn failure(fault: Fault, verdict: &Verdict) -> Failure {
+    let seen = some(&verdict.evidence());
     let message = match fault {
-        Fault::Wrong => format!("what is served is not the live release: {}", some(&verdict.wrong)),
-        Fault::Exposed => "the state area can be read by anybody".to_owned(),
-        Fault::Unreachable => format!("the site could not be looked at: {}", some(&verdict.unseen)),
-        Fault::Unseen => format!("a part of the site could not be looked at: {}", some(&verdict.unseen)),
+        Fault::Wrong => format!("what is served is not the live release: {seen}"),
+        Fault::StateAreaReadable => format!("the live release is served, and more than that: {seen}"),
+        Fault::Unreachable => format!("the site could not be looked at: {seen}"),
+        Fault::Unseen => format!("a part of the site could not be looked at: {seen}"),
     };
-    Failure { exit: Exit::Verification, message, hint: Some(verdict_hint(fault)) }
+    Failure { hint: Some(verdict_hint(fault)), ..Failure::new(Exit::Verification, message) }
 }
 
 fn some(observations: &[Observation]) -> String {
@@ -153,21 +142,6 @@ fn some(observations: &[Observation]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn seen(right: u64, wrong: usize, unseen: usize) -> Verdict {
-        let some = |n| vec![Observation { url: "https://x/".into(), what: "is odd".into() }; n];
-        Verdict { right, wrong: some(wrong), unseen: some(unseen), remarks: some(2) }
-    }
-
-    #[test]
-    fn only_evidence_and_blindness_are_faults() {
-        assert_eq!(fault(&seen(3, 0, 0), false, true), None);
-        assert_eq!(fault(&seen(3, 0, 1), false, false), None);
-        assert_eq!(fault(&seen(3, 0, 1), false, true), Some(Fault::Unseen));
-        assert_eq!(fault(&seen(0, 0, 1), false, false), Some(Fault::Unreachable));
-        assert_eq!(fault(&seen(3, 0, 0), true, false), Some(Fault::Exposed));
-        assert_eq!(fault(&seen(0, 1, 1), true, true), Some(Fault::Wrong));
-    }
 
     #[test]
     fn a_url_with_a_login_or_a_query_is_refused_and_not_shown() {

@@ -93,6 +93,8 @@ pub struct Settings {
     pub buffer: u64,
     /// How long one request may take.
     pub request_timeout: Duration,
+    /// How long a request that keeps failing is tried again, from its first attempt.
+    pub retry_timeout: Duration,
     /// How progress and results are written.
     pub log: Log,
     /// A file for the result in one line, where one was named.
@@ -139,6 +141,8 @@ pub struct Verification {
     pub verify: Verify,
     /// A header to send: its name and its value.
     pub header: Option<(String, Secret)>,
+    /// How long the site may take to show the release.
+    pub timeout: Duration,
     /// What is done when the site is not what was deployed.
     pub on_failure: OnFailure,
 }
@@ -253,6 +257,7 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
     let part_size = given.deploy_part_size.required(report);
     let buffer = given.deploy_buffer.required(report);
     let request_timeout = given.deploy_request_timeout.required(report);
+    let retry_timeout = given.deploy_retry_timeout.required(report);
     let log = given.deploy_log.required(report);
     let termination_log = given.deploy_termination_log.optional(report);
 
@@ -268,6 +273,7 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
     let public_url = given.deploy_public_url.optional(report);
     let verify = given.deploy_verify.required(report);
     let header = given.deploy_verify_header.optional(report).map(|(name, value)| (name, Secret::new(value)));
+    let verify_timeout = given.deploy_verify_timeout.required(report);
     let on_failure = given.deploy_on_failure.required(report);
     if verify == Some(Verify::Required) && public_url.is_none() && !given.deploy_public_url.is_given() {
         let reason = "is required by DEPLOY_VERIFY=required and is not set. Set it to the site's URL";
@@ -370,11 +376,18 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
         part_size: part_size?,
         buffer: buffer?,
         request_timeout: request_timeout?,
+        retry_timeout: retry_timeout?,
         log: log?,
         termination_log,
         values: values?,
         source_maps: source_maps?,
-        verification: Verification { public_url, verify: verify?, header, on_failure: on_failure? },
+        verification: Verification {
+            public_url,
+            verify: verify?,
+            header,
+            timeout: verify_timeout?,
+            on_failure: on_failure?,
+        },
     })
 }
 

@@ -228,6 +228,7 @@ fn the_defaults() {
         part_size: 8388608,
         buffer: 67108864,
         request_timeout: 30s,
+        retry_timeout: 180s,
         log: Auto,
         termination_log: None,
         values: Values {
@@ -240,6 +241,7 @@ fn the_defaults() {
             public_url: None,
             verify: Auto,
             header: None,
+            timeout: 10s,
             on_failure: Rollback,
         },
     }
@@ -348,6 +350,7 @@ fn the_table() {
       DEPLOY_PUBLIC_URL                       (not set)                       -            The URL under which visitors find the site
       DEPLOY_VERIFY                           auto                            default      Whether the site is looked at after the switch
       DEPLOY_VERIFY_HEADER                    (not set)                       -            A header for environments that are protected
+      DEPLOY_VERIFY_TIMEOUT                   10s                             default      How long the site may take to show the release
       DEPLOY_ON_FAILURE                       rollback                        default      What is done when the live site is not what was deployed
 
     Safety
@@ -370,6 +373,7 @@ fn the_table() {
       DEPLOY_PART_SIZE                        8MiB                            default      The size of a part of a large file
       DEPLOY_BUFFER                           64MiB                           default      The most bytes of file content held in memory at once
       DEPLOY_REQUEST_TIMEOUT                  30s                             default      How long one request may take before it is tried again
+      DEPLOY_RETRY_TIMEOUT                    3m                              default      How long a request that keeps failing is tried again
       DEPLOY_TERMINATION_LOG                  (not set)                       -            A file for the result in one line
       DEPLOY_LOG                              auto                            default      How progress and results are written
 

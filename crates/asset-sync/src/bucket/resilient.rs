@@ -155,6 +155,7 @@ impl Resilient {
             if !error.is_transient() {
                 return Err(Failed { error, retried });
             }
+            self.counts.set_last_failure(&error);
             if !self.pause(&attempts).await {
                 return Err(Failed { error: attempts.exhausted(error), retried });
             }

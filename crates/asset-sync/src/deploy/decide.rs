@@ -159,6 +159,7 @@ impl Deployer {
             superseded_at: None,
             rolled_back: false,
             adopted: false,
+            environment: self.options.environment.clone(),
         };
         (record, false)
     }

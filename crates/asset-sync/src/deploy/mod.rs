@@ -39,7 +39,10 @@ mod switch;
 mod upload;
 mod verify;
 
-pub use report::{InvalidationReport, Outcome, PlanReport, PlannedDelete, PlannedWrite, Report, Tally};
+pub use report::{
+    InvalidationReport, NamedRelease, Outcome, PlanReport, PlannedContent, PlannedDelete, PlannedWrite, Report, Seen,
+    Tally,
+};
 pub use rollback::RollbackTo;
 pub use status::{LeaseStatus, ReleaseStatus, Status};
 
@@ -100,6 +103,8 @@ pub struct Options {
     pub request_timeout: Duration,
     /// Who holds the lease, for people.
     pub owner: String,
+    /// The name of the environment, recorded with each new release, for people.
+    pub environment: Option<String>,
     /// See [`ConditionalWrites`].
     pub conditional_writes: ConditionalWrites,
     /// Cache-Control of a file that turns out not to be immutable.
@@ -146,6 +151,7 @@ impl Default for Options {
             lease_wait: Duration::from_mins(3),
             request_timeout: Duration::from_secs(30),
             owner: "unknown".to_owned(),
+            environment: None,
             conditional_writes: ConditionalWrites::default(),
             revalidate: "public, max-age=0, must-revalidate".to_owned(),
             buffer: 64 * 1024 * 1024,
@@ -213,7 +219,7 @@ impl Deployer {
     pub async fn plan(&self, site: &Site, info: &ReleaseInfo) -> Result<PlanReport, Error> {
         let run = self.for_one_run();
         let decision = run.read_and_decide(site, info).await?;
-        Ok(decision.report(&run))
+        Ok(decision.report(&run, site))
     }
 
     /// Makes `site` live. Cancelling `stop` ends it soon: unfinished uploads are aborted, the lease

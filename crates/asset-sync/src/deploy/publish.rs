@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::decide::{Decision, is_staged};
 use super::prune::Pruned;
-use super::report::{InvalidationReport, Outcome, Report, tally};
+use super::report::{InvalidationReport, Outcome, Report, Seen, tally};
 use super::session::Session;
 use super::stage::adopted_release;
 use super::switch::{Source, Written, is_overtaken};
@@ -41,6 +41,8 @@ pub(super) struct Finish {
     pub(super) invalidations: Vec<InvalidationReport>,
     /// All is on record, and yet the site is not what it should be.
     pub(super) not_verified: Option<NotVerified>,
+    /// What was seen of the site.
+    pub(super) seen: Option<Seen>,
 }
 
 /// Runs `work` unless told to stop first.
@@ -70,12 +72,14 @@ impl Deployer {
     ) -> Result<Report, Error> {
         let mut decision = until(stop, self.read_and_decide(site, info)).await?;
         if decision.is_nothing() {
-            return Ok(self.deploy_report(Outcome::Unchanged, &decision, Vec::new()));
+            let seen = until(stop, self.look_if_required(&decision)).await?;
+            return Ok(Report { seen, ..self.deploy_report(Outcome::Unchanged, &decision, Vec::new()) });
         }
         until(stop, self.probe_conditional_writes()).await?;
         if decision.is_relabel() && decision.snapshot.current.lease.is_none() {
             if until(stop, self.relabel(&decision)).await? {
-                return Ok(self.deploy_report(Outcome::Deployed, &decision, Vec::new()));
+                let seen = until(stop, self.look_if_required(&decision)).await?;
+                return Ok(Report { seen, ..self.deploy_report(Outcome::Deployed, &decision, Vec::new()) });
             }
             decision = until(stop, self.read_and_decide(site, info)).await?;
         }
@@ -97,7 +101,7 @@ impl Deployer {
         if let Some(failed) = finish.not_verified {
             return Err(failed.into());
         }
-        Ok(self.deploy_report(outcome, &decision, finish.invalidations))
+        Ok(Report { seen: finish.seen, ..self.deploy_report(outcome, &decision, finish.invalidations) })
     }
 
     /// Runs work that needs the lease, until it is done, the lease is lost, or the run is told to stop.
@@ -107,12 +111,20 @@ impl Deployer {
         stop: &CancellationToken,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        tokio::select! {
+        let done = tokio::select! {
             biased;
             () = stop.cancelled() => Err(Error::Interrupted),
-            () = session.lost() => Err(Error::LeaseLost),
+            () = session.lost() => Err(Error::LeaseLost { last_failure: None }),
             done = work => done,
-        }
+        };
+        // A store that failed for too long is the most likely reason.
+        let with_reason = |error| match error {
+            Error::LeaseLost { last_failure: None } => {
+                Error::LeaseLost { last_failure: self.bucket.counts().last_failure() }
+            }
+            other => other,
+        };
+        done.map_err(with_reason)
     }
 
     /// Ends a session: with the outcome on record, or after a failure with unfinished uploads
@@ -140,7 +152,7 @@ impl Deployer {
                     .await?;
                 Ok(value)
             }
-            Err(Error::LeaseLost) => Err(Error::LeaseLost),
+            Err(lost @ Error::LeaseLost { .. }) => Err(lost),
             Err(error) => {
                 // The first error is the one to tell; what cannot be cleaned up now is on record.
                 let clean_up = async {
@@ -296,6 +308,7 @@ impl Deployer {
             superseded_at: Some(now),
             rolled_back: false,
             adopted: true,
+            environment: self.options.environment.clone(),
         };
         session
             .update(|current| {
@@ -310,9 +323,9 @@ impl Deployer {
     /// Everything is in place: invalidate, delete, and write down what the bucket holds.
     async fn wind_up(&self, session: &Session, mut decision: Decision) -> Result<(Finish, Decision), Error> {
         let mut invalidations = self.pay(session).await?;
-        let not_verified = match self.look_at_release(session, &decision).await? {
+        let (not_verified, seen) = match self.look_at_release(session, &decision).await? {
             Looked::RolledBack(finish) => return Ok((finish, decision)),
-            Looked::Stays(not_verified) => not_verified,
+            Looked::Stays(not_verified, seen) => (not_verified, seen),
         };
         let pruned = Pruned {
             live: &decision.release.id,
@@ -331,6 +344,7 @@ impl Deployer {
         finish.inventory = Some(self.step(Step::Record, 0, 0, record).await?);
         finish.invalidations = invalidations;
         finish.not_verified = not_verified;
+        finish.seen = seen;
         Ok((finish, decision))
     }
 

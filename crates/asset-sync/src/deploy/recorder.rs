@@ -12,6 +12,8 @@ pub(super) struct Recorder {
     next: Arc<dyn Progress>,
     counts: RequestCounts,
     before: BTreeMap<&'static str, u64>,
+    /// Retries and throttled requests of earlier runs.
+    failed_before: (u64, u64),
     sums: Mutex<Sums>,
 }
 
@@ -32,8 +34,8 @@ impl std::fmt::Debug for Recorder {
 
 impl Recorder {
     pub(super) fn new(counts: RequestCounts, next: Arc<dyn Progress>) -> Self {
-        let before = counts.snapshot();
-        Self { next, counts, before, sums: Mutex::default() }
+        let (before, failed_before) = (counts.snapshot(), (counts.retries(), counts.throttled()));
+        Self { next, counts, before, failed_before, sums: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Sums> {
@@ -60,6 +62,12 @@ impl Recorder {
         requests.extend(self.lock().cdn_requests.clone());
         requests.retain(|_, count| *count > 0);
         requests
+    }
+
+    /// How many requests since this run began were repetitions, and how many were told to slow down.
+    pub(super) fn failures(&self) -> (u64, u64) {
+        let (retries, throttled) = self.failed_before;
+        (self.counts.retries() - retries, self.counts.throttled() - throttled)
     }
 }
 

@@ -1,15 +1,18 @@
 //! What a run did, or would do, for people and machines.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 
 use super::Deployer;
 use super::decide::{Decision, is_staged, removed_pages};
+use crate::digest::{Hasher, Sha256};
 use crate::plan::Reason;
 use crate::progress::Step;
-use crate::site::Role;
+use crate::site::{Role, Site};
 use crate::state::{Manifest, ReleaseRecord};
+use crate::verify::Verdict;
 
 /// A number of files and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -45,6 +48,51 @@ pub enum Outcome {
     RolledBack,
     /// What no kept release needs was deleted.
     Pruned,
+}
+
+/// A release as people know it and as the state does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NamedRelease {
+    /// Its id.
+    pub release: String,
+    /// Its version.
+    pub version: String,
+}
+
+impl From<&ReleaseRecord> for NamedRelease {
+    fn from(record: &ReleaseRecord) -> Self {
+        Self { release: record.id.to_string(), version: record.version.clone() }
+    }
+}
+
+impl fmt::Display for NamedRelease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "version {} ({})", self.version, self.release)
+    }
+}
+
+/// What a look at the live site after the switch came to, where nothing spoke against the release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    /// URLs that are as the release says.
+    pub right: u64,
+    /// URLs of which nothing could be seen.
+    pub unseen: u64,
+    /// Things that deserve a look.
+    pub remarks: u64,
+    /// Whether anybody can read the state area.
+    pub state_area_readable: bool,
+}
+
+impl From<&Verdict> for Seen {
+    fn from(verdict: &Verdict) -> Self {
+        Self {
+            right: verdict.right,
+            unseen: verdict.unseen.len() as u64,
+            remarks: verdict.remarks.len() as u64,
+            state_area_readable: verdict.state_area_readable.is_some(),
+        }
+    }
 }
 
 /// A completed invalidation.
@@ -83,8 +131,15 @@ pub struct Report {
     pub foreign: u64,
     /// Requests sent, by API operation, repeated ones included.
     pub requests: BTreeMap<&'static str, u64>,
+    /// How many of these requests, to S3, were repetitions of failed ones.
+    pub retries: u64,
+    /// How many of these requests the store answered with the wish to slow down.
+    pub throttled: u64,
     /// Invalidations that completed.
     pub invalidations: Vec<InvalidationReport>,
+    /// What was seen of the live site; `None` where it was not looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
     /// Seconds per step.
     pub seconds: BTreeMap<Step, f64>,
     /// What the reader should know.
@@ -117,6 +172,34 @@ pub struct PlannedDelete {
     pub now: bool,
 }
 
+/// What a site consists of: the same build has the same `shared` parts in every environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedContent {
+    /// Files that hold no value of the environment.
+    pub shared: Tally,
+    /// One hash of the keys and bytes of all these files. Two plans that agree in it differ in
+    /// `with_values` alone, whatever environments they are for.
+    pub shared_sha256: Sha256,
+    /// Keys of the files that hold values of the environment, filled in or generated.
+    pub with_values: Vec<String>,
+}
+
+impl PlannedContent {
+    fn of(site: &Site) -> Self {
+        let (with_values, shared): (Vec<_>, Vec<_>) = site.files.iter().partition(|file| file.has_values());
+        let mut hasher = Hasher::default();
+        for file in &shared {
+            // Keys hold no control characters, and a digest has one length: no two sites run together.
+            hasher.update(format!("{}\0{}\n", file.key, file.sha256).as_bytes());
+        }
+        Self {
+            shared: Tally::of(shared.iter().map(|file| file.size)),
+            shared_sha256: hasher.finish(),
+            with_values: with_values.iter().map(|file| file.key.to_string()).collect(),
+        }
+    }
+}
+
 /// What a deployment would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PlanReport {
@@ -140,6 +223,8 @@ pub struct PlanReport {
     pub adopted: Vec<String>,
     /// Foreign objects that would be archived and replaced.
     pub taken: Vec<String>,
+    /// What the site consists of, apart from where it goes.
+    pub content: PlannedContent,
     /// Files that are there already.
     pub unchanged_files: Tally,
     /// Objects of ours that the release does not have.
@@ -162,7 +247,7 @@ impl Decision {
         Tally::of(there.map(|index| self.desired.files[*index].size))
     }
 
-    pub(super) fn report(&self, run: &Deployer) -> PlanReport {
+    pub(super) fn report(&self, run: &Deployer, site: &Site) -> PlanReport {
         let file = |index: usize| &self.desired.files[index];
         let mut writes: Vec<PlannedWrite> = self
             .diff
@@ -190,6 +275,7 @@ impl Decision {
             writes,
             adopted: self.diff.adopted.iter().map(|i| file(*i).key.to_string()).collect(),
             taken: self.diff.obstacles.iter().map(|o| file(o.file).key.to_string()).collect(),
+            content: PlannedContent::of(site),
             unchanged_files: Tally::of(self.diff.unchanged.iter().map(|i| file(*i).size)),
             obsolete: self
                 .diff
@@ -216,6 +302,7 @@ impl Deployer {
         invalidations: Vec<InvalidationReport>,
     ) -> Report {
         let sums = self.recorder.sums();
+        let (retries, throttled) = self.recorder.failures();
         Report {
             result,
             release: release.id.to_string(),
@@ -227,7 +314,10 @@ impl Deployer {
             deleted: sums.deleted,
             foreign: 0,
             requests: self.recorder.requests(),
+            retries,
+            throttled,
             invalidations,
+            seen: None,
             seconds: sums.seconds,
             warnings: sums.warnings,
         }

@@ -257,7 +257,7 @@ impl Held {
                     // A write of our own that was abandoned half-way may have taken place.
                     let (now, etag) = self.read().await?;
                     if now.lease.as_ref().is_none_or(|l| l.nonce != self.nonce) || inner.etag == etag {
-                        return Err(Error::LeaseLost);
+                        return Err(Error::LeaseLost { last_failure: None });
                     }
                     *inner = Inner { current: now, etag };
                 }
@@ -294,7 +294,7 @@ impl Session {
     /// a process that was suspended does not know how long.
     pub(super) fn check(&self) -> Result<(), Error> {
         let alive = !self.lost.is_cancelled() && Instant::now() < self.held.deadline();
-        if alive { Ok(()) } else { Err(Error::LeaseLost) }
+        if alive { Ok(()) } else { Err(Error::LeaseLost { last_failure: None }) }
     }
 
     /// The multipart uploads of this run.

@@ -17,6 +17,9 @@ pub struct ReleaseStatus {
     /// Its build number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub build: Option<u64>,
+    /// The environment it was deployed in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
     /// Whether it is live.
     pub live: bool,
     /// Whether a rollback took it down.
@@ -118,6 +121,7 @@ fn release_status(record: &ReleaseRecord, current: &Current) -> ReleaseStatus {
         release: record.id.to_string(),
         version: record.version.clone(),
         build: record.build,
+        environment: record.environment.clone(),
         live: current.live.as_ref() == Some(&record.id),
         rolled_back: record.rolled_back,
         files: record.files,

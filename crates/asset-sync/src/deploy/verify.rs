@@ -3,20 +3,22 @@
 use super::Deployer;
 use super::decide::Decision;
 use super::publish::Finish;
+use super::report::{NamedRelease, Seen};
 use super::session::Session;
 use crate::error::{Error, NotVerified};
 use crate::progress::Step;
 use crate::state::Manifest;
-use crate::verify::{OnFailure, Verdict, Verifier};
+use crate::verify::{Fault, Observation, OnFailure, Verdict, Verifier};
 
-/// How many remarks are told one by one.
-const REMARKS: usize = 5;
+/// How many observations of a kind are told one by one.
+const SHOWN: usize = 5;
 
 /// What came of looking.
 #[derive(Debug)]
 pub(super) enum Looked {
-    /// The release stays live; with what is wrong with it all the same.
-    Stays(Option<NotVerified>),
+    /// The release stays live; with what is wrong all the same, and what was seen where that was
+    /// looked for.
+    Stays(Option<NotVerified>, Option<Seen>),
     /// The release before it is live again.
     RolledBack(Finish),
 }
@@ -40,41 +42,66 @@ impl Deployer {
         verifier.verify(manifest, state_path).await
     }
 
+    async fn look_once(&self, verifier: &dyn Verifier, decision: &Decision) -> Result<Verdict, Error> {
+        let work = async { Ok(self.look_at(verifier, &decision.desired).await) };
+        self.step(Step::Verify, decision.desired.files.len() as u64, 0, work).await
+    }
+
+    /// Warns of all that a look showed but wrong content; gives what counts most.
+    fn judge(&self, verdict: &Verdict, decision: &Decision) -> Option<NotVerified> {
+        self.warn_some(&verdict.remarks, "");
+        self.warn_some(verdict.state_area_readable.as_slice(), "");
+        self.warn_some(&verdict.unseen, "could not be looked at: ");
+        Some(NotVerified {
+            release: NamedRelease::from(&decision.release),
+            fault: verdict.fault()?,
+            observations: verdict.evidence(),
+            rolled_back_to: None,
+        })
+    }
+
+    fn warn_some(&self, observations: &[Observation], what: &str) {
+        for observation in observations.iter().take(SHOWN) {
+            self.warn(format!("{what}{observation}"));
+        }
+        if observations.len() > SHOWN {
+            self.warn(format!("{what}{} more: see `verify`", observations.len() - SHOWN));
+        }
+    }
+
+    /// Where the site must be seen to be right, also where nothing had to be switched: the run
+    /// before may have ended because it was not.
+    pub(super) async fn look_if_required(&self, decision: &Decision) -> Result<Option<Seen>, Error> {
+        let Some(verifier) = self.options.verifier.as_ref().filter(|_| self.options.verification_required) else {
+            return Ok(None);
+        };
+        let verdict = self.look_once(&**verifier, decision).await?;
+        match self.judge(&verdict, decision) {
+            Some(failed) => Err(failed.into()),
+            None => Ok(Some(Seen::from(&verdict))),
+        }
+    }
+
     /// Looks at the release that has just gone live; rolls back where there is positive evidence
     /// against it and something to go back to.
     pub(super) async fn look_at_release(&self, session: &Session, decision: &Decision) -> Result<Looked, Error> {
-        let Some(verifier) = &self.options.verifier else { return Ok(Looked::Stays(None)) };
-        let work = async { Ok(self.look_at(&**verifier, &decision.desired).await) };
-        let verdict = self.step(Step::Verify, decision.desired.files.len() as u64, 0, work).await?;
-        for remark in verdict.remarks.iter().take(REMARKS) {
-            self.warn(remark.to_string());
-        }
-        if verdict.remarks.len() > REMARKS {
-            self.warn(format!("{} more remarks on what is served: see `verify`", verdict.remarks.len() - REMARKS));
-        }
-        let mut failed = NotVerified {
-            release: decision.release.id.to_string(),
-            wrong: !verdict.wrong.is_empty(),
-            observations: verdict.wrong,
-            rolled_back_to: None,
-        };
-        if !failed.wrong {
-            for unseen in verdict.unseen.iter().take(REMARKS) {
-                self.warn(format!("could not be looked at: {unseen}"));
-            }
-            failed.observations = verdict.unseen;
-            let counts = self.options.verification_required && !failed.observations.is_empty();
-            return Ok(Looked::Stays(counts.then_some(failed)));
+        let Some(verifier) = &self.options.verifier else { return Ok(Looked::Stays(None, None)) };
+        let verdict = self.look_once(&**verifier, decision).await?;
+        let seen = Some(Seen::from(&verdict));
+        let Some(mut failed) = self.judge(&verdict, decision) else { return Ok(Looked::Stays(None, seen)) };
+        if failed.fault != Fault::Wrong {
+            // The release is not at fault: taking it down would mend nothing.
+            return Ok(Looked::Stays(self.options.verification_required.then_some(failed), seen));
         }
         let before = session.current().await;
         let previous = decision.previous.as_ref().filter(|id| **id != decision.release.id);
         let target = previous.and_then(|id| before.release(id)).cloned();
         let Some(target) = target.filter(|_| self.options.on_failure == OnFailure::RollBack) else {
-            return Ok(Looked::Stays(Some(failed)));
+            return Ok(Looked::Stays(Some(failed), seen));
         };
         self.warn(format!("{failed}. Rolling back to {}", target.id));
         let mut finish = self.go_back(session, &before, &target).await?;
-        failed.rolled_back_to = Some(target.id.to_string());
+        failed.rolled_back_to = Some(NamedRelease::from(&target));
         finish.not_verified = Some(failed);
         Ok(Looked::RolledBack(finish))
     }

@@ -71,6 +71,9 @@ pub struct ReleaseRecord {
     /// It is what stood in the bucket before the first deployment.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
+    /// The environment it was deployed in, where that has a name. Decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
 }
 
 /// What a run is about.

@@ -2,6 +2,8 @@
 
 use std::io::Read as _;
 
+use reqwest::Url;
+
 use crate::digest::Sha256;
 use crate::state::ReleaseFile;
 
@@ -25,8 +27,30 @@ pub(super) enum Judgement {
     Wrong(String),
     /// It does not tell.
     Unseen(String),
-    /// It is forbidden: a login or a firewall; or, from a bucket that may not be listed, not there.
-    Forbidden,
+    /// It is something else, and a login or a firewall may be the reason. Counts as [`Wrong`](Self::Wrong)
+    /// only where pages of the release can be had.
+    Doubtful(String),
+}
+
+impl Answer {
+    /// The body without its content encoding; nothing if it is not what that says.
+    pub(super) fn plain(&self) -> Vec<u8> {
+        match self.content_encoding.as_deref() {
+            Some(encoding) => decode(encoding, &self.body).unwrap_or_default(),
+            None => self.body.clone(),
+        }
+    }
+}
+
+impl Judgement {
+    /// The judgement of `asked`, whose answer came from `found`: who is sent elsewhere within the site
+    /// may be sent to a login.
+    pub(super) fn found_at(self, asked: &Url, found: &Url) -> Self {
+        match self {
+            Self::Wrong(what) if asked != found => Self::Doubtful(format!("redirects to {}: {what}", found.path())),
+            other => other,
+        }
+    }
 }
 
 /// Judges the answer to a request for `file`.
@@ -42,7 +66,8 @@ pub(super) fn judge(file: &ReleaseFile, answer: &Answer) -> Judgement {
             return Judgement::Unseen(format!("redirects to {target}"));
         }
         401 | 407 => return Judgement::Unseen(format!("asks for a login ({})", answer.status)),
-        403 => return Judgement::Forbidden,
+        // A bucket behind a CDN answers so for an object that is not there, unless it may be listed.
+        403 => return Judgement::Doubtful("is forbidden (403)".to_owned()),
         other => return Judgement::Unseen(format!("answered {other}")),
     }
     let expected = &file.headers.content_type;
@@ -178,6 +203,30 @@ mod tests {
             let seen = judge(&script(b"run()"), &Answer { status, ..answer(b"") });
             assert!(matches!(seen, Judgement::Unseen(_)), "{status}: {seen:?}");
         }
+    }
+
+    #[test]
+    fn what_a_redirect_leads_to_is_doubtful_unless_it_is_right() {
+        let url = |path: &str| Url::parse("https://site.test").unwrap().join(path).unwrap();
+        let login = judge(&script(b"run()"), &answer(b"log in"));
+        assert!(matches!(login, Judgement::Wrong(_)), "{login:?}");
+        assert_eq!(login.clone().found_at(&url("/app.js"), &url("/app.js")), login);
+        let Judgement::Doubtful(what) = login.found_at(&url("/app.js"), &url("/login?to=secret")) else { panic!() };
+        assert!(what.starts_with("redirects to /login: ") && !what.contains("secret"), "{what}");
+        let right = judge(&script(b"run()"), &answer(b"run()"));
+        assert_eq!(right.clone().found_at(&url("/app.js"), &url("/moved.js")), right);
+        let forbidden = judge(&script(b"run()"), &Answer { status: 403, ..answer(b"") });
+        assert!(matches!(forbidden, Judgement::Doubtful(_)), "{forbidden:?}");
+    }
+
+    #[test]
+    fn references_are_read_in_what_the_cdn_compressed() {
+        let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        zipped.write_all(b"import('./late.js')").unwrap();
+        let zipped = Answer { content_encoding: Some("gzip".into()), ..answer(&zipped.finish().unwrap()) };
+        assert_eq!(zipped.plain(), b"import('./late.js')");
+        assert_eq!(answer(b"as it is").plain(), b"as it is");
+        assert_eq!(Answer { content_encoding: Some("br".into()), ..answer(b"no") }.plain(), b"");
     }
 
     #[test]

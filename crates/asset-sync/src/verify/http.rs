@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, Url, redirect};
+use tokio::time::Instant;
 
 use super::answer::{Answer, Judgement, judge};
 use super::{Observation, Verdict, Verifier};
@@ -20,8 +21,10 @@ const AT_ONCE: usize = 8;
 const MOST_FILES: usize = 2_000;
 /// Larger files are not fetched.
 const LARGEST_BODY: u64 = 32 * 1024 * 1024;
-/// How often a URL is fetched before what it answers is believed against the release.
-const ATTEMPTS: u32 = 3;
+/// A URL is fetched at least so often before what it answers is believed against the release.
+const LEAST_ATTEMPTS: u32 = 2;
+/// After so many URLs that did not answer at all, the others are not waited for.
+const MOST_SILENT: usize = 8;
 /// Redirects followed within the site.
 const MOST_REDIRECTS: usize = 5;
 
@@ -34,6 +37,9 @@ pub struct VerifierOptions {
     pub header: Option<(String, String)>,
     /// How long one request may take.
     pub timeout: Duration,
+    /// How long the site may take to show the release: a URL that is not as it should be is fetched
+    /// again until this time has passed since the look began, and once more at the least.
+    pub patience: Duration,
     /// Pause before a URL is fetched again.
     pub pause: Duration,
 }
@@ -46,9 +52,16 @@ impl fmt::Debug for VerifierOptions {
 }
 
 impl VerifierOptions {
-    /// For `url`, with 30 seconds a request and 2 seconds between attempts.
+    /// For `url`, with 30 seconds a request, 10 seconds to show the release, and 2 seconds between
+    /// attempts.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), header: None, timeout: Duration::from_secs(30), pause: Duration::from_secs(2) }
+        Self {
+            url: url.into(),
+            header: None,
+            timeout: Duration::from_secs(30),
+            patience: Duration::from_secs(10),
+            pause: Duration::from_secs(2),
+        }
     }
 }
 
@@ -74,11 +87,21 @@ pub enum InvalidVerifier {
     Client(#[source] reqwest::Error),
 }
 
+/// What every format of the pointer to the live release has.
+#[derive(serde::Deserialize)]
+struct StateObject {
+    #[serde(rename = "format")]
+    _format: u32,
+    #[serde(rename = "generation")]
+    _generation: u64,
+}
+
 /// A [`Verifier`] over HTTP.
 #[derive(Debug)]
 pub struct HttpVerifier {
     client: Client,
     base: Url,
+    patience: Duration,
     pause: Duration,
 }
 
@@ -115,7 +138,7 @@ impl HttpVerifier {
             .timeout(options.timeout)
             .build()
             .map_err(InvalidVerifier::Client)?;
-        Ok(Self { client, base, pause: options.pause })
+        Ok(Self { client, base, patience: options.patience, pause: options.pause })
     }
 
     fn url(&self, path: &str) -> Url {
@@ -126,15 +149,15 @@ impl HttpVerifier {
         url
     }
 
-    /// Fetches `url` until it is right or has had its chances.
-    async fn look(&self, url: &Url, file: &ReleaseFile) -> (Judgement, Option<Vec<u8>>) {
+    /// Fetches `url` until it is right or the time is over.
+    async fn look(&self, url: &Url, file: &ReleaseFile, until: Instant) -> (Judgement, Option<Vec<u8>>) {
         let mut attempt = 1;
         loop {
             let (judgement, body) = match self.fetch(url, file).await {
-                Ok(answer) => (judge(file, &answer), Some(answer.body)),
+                Ok((answer, from)) => (judge(file, &answer).found_at(url, &from), Some(answer.plain())),
                 Err(reason) => (Judgement::Unseen(reason), None),
             };
-            if matches!(judgement, Judgement::Right(_)) || attempt == ATTEMPTS {
+            if matches!(judgement, Judgement::Right(_)) || (attempt >= LEAST_ATTEMPTS && Instant::now() >= until) {
                 return (judgement, body);
             }
             tokio::time::sleep(self.pause).await;
@@ -142,7 +165,8 @@ impl HttpVerifier {
         }
     }
 
-    async fn fetch(&self, url: &Url, file: &ReleaseFile) -> Result<Answer, String> {
+    /// The answer, and where it came from in the end.
+    async fn fetch(&self, url: &Url, file: &ReleaseFile) -> Result<(Answer, Url), String> {
         let mut url = url.clone();
         for _ in 0..=MOST_REDIRECTS {
             let response = self.client.get(url.clone()).send().await.map_err(|e| unreachable(&e))?;
@@ -152,12 +176,33 @@ impl HttpVerifier {
                 .filter(|_| response.status().is_redirection() && file.headers.redirect.is_none())
                 .and_then(|location| url.join(location.to_str().ok()?).ok());
             match next {
-                // Another host is somebody else's page, a login most likely.
-                Some(next) if next.host_str() == url.host_str() => url = next,
-                _ => return read(response).await,
+                // Another host is somebody else's page, a login most likely; and what is sent along is
+                // not for everybody on the way to read.
+                Some(next)
+                    if next.host_str() == url.host_str() && (next.scheme() == "https" || url.scheme() == "http") =>
+                {
+                    url = next;
+                }
+                _ => return Ok((read(response).await?, url)),
             }
         }
         Err(format!("redirects more than {MOST_REDIRECTS} times"))
+    }
+
+    /// What is seen of a state object where nothing should be. Only the object itself counts: a page
+    /// in its place, a refusal or no answer are as it should be.
+    async fn is_readable(&self, path: &str) -> Option<Observation> {
+        let url = self.url(path);
+        let response = self.client.get(url.clone()).send().await.ok()?;
+        if !response.status().is_success() {
+            return None;
+        }
+        let body = read(response).await.ok()?.body;
+        let readable = serde_json::from_slice::<StateObject>(&body).is_ok();
+        readable.then(|| Observation {
+            url: url.to_string(),
+            what: "the state area can be read by anybody: deny the CDN its prefix in the bucket policy".to_owned(),
+        })
     }
 
     /// Every URL under which a file answers.
@@ -209,9 +254,7 @@ fn mentioned<'a>(body: &[u8], names: &HashMap<&str, &'a ReleaseFile>) -> Vec<&'a
 }
 
 fn is_text(file: &ReleaseFile) -> bool {
-    let essence = &file.headers.content_type;
-    file.headers.content_encoding.is_none()
-        && ["text/html", "text/css", "text/javascript"].iter().any(|t| essence.starts_with(t))
+    ["text/html", "text/css", "text/javascript"].iter().any(|t| file.headers.content_type.starts_with(t))
 }
 
 #[async_trait]
@@ -224,7 +267,10 @@ impl Verifier for HttpVerifier {
         // The root first: it tells whether the site can be reached at all.
         wave.sort_by_key(|f| std::cmp::Reverse(f.role));
         let mut reached = false;
-        let mut forbidden = Vec::new();
+        // URLs that gave no answer.
+        let mut silent = 0;
+        let until = Instant::now() + self.patience;
+        let mut doubtful = Vec::new();
         while !wave.is_empty() {
             wave.retain(|f| seen.insert(f.key.as_str()));
             wave.truncate(MOST_FILES.saturating_sub(seen.len() - wave.len()));
@@ -236,7 +282,7 @@ impl Verifier for HttpVerifier {
             let this_wave = &wave;
             let mut results = stream::iter(looks)
                 .map(|(index, url)| async move {
-                    let (judgement, body) = self.look(&url, this_wave[index]).await;
+                    let (judgement, body) = self.look(&url, this_wave[index], until).await;
                     (index, url, judgement, body)
                 })
                 .buffered(AT_ONCE);
@@ -253,26 +299,26 @@ impl Verifier for HttpVerifier {
                         next.extend(mentioned(&body, &names).into_iter().map(|f| &f.key));
                     }
                     Judgement::Wrong(what) => verdict.wrong.push(observe(what)),
-                    Judgement::Forbidden => forbidden.push(observe("is forbidden (403)".to_owned())),
-                    Judgement::Unseen(what) => verdict.unseen.push(observe(what)),
+                    Judgement::Doubtful(what) => doubtful.push(observe(what)),
+                    Judgement::Unseen(what) => {
+                        silent += usize::from(body.is_none());
+                        verdict.unseen.push(observe(what));
+                    }
+                }
+                if silent >= MOST_SILENT {
+                    break;
                 }
             }
             drop(results);
+            if silent >= MOST_SILENT {
+                break;
+            }
             wave = next.into_iter().filter_map(|key| manifest.get(key)).collect();
         }
-        // A bucket behind a CDN answers 403 for a missing object; where pages can be had, a login is
-        // not the reason.
-        if reached { &mut verdict.wrong } else { &mut verdict.unseen }.append(&mut forbidden);
-        if let Some(path) = state_path
-            && let Ok(response) = self.client.get(self.url(path)).send().await
-            && response.status().is_success()
-            && let Ok(answer) = read(response).await
-            && answer.content_type.as_deref() == Some("application/json")
-        {
-            verdict.remarks.push(Observation {
-                url: self.url(path).to_string(),
-                what: "the state area can be read by anybody: deny the CDN its prefix in the bucket policy".to_owned(),
-            });
+        // Where pages can be had, a login is not the reason.
+        if reached { &mut verdict.wrong } else { &mut verdict.unseen }.append(&mut doubtful);
+        if let Some(path) = state_path {
+            verdict.state_area_readable = self.is_readable(path).await;
         }
         verdict
     }

@@ -44,8 +44,52 @@ pub struct Verdict {
     /// What could not be seen: no connection, a login, an error of the edge.
     pub unseen: Vec<Observation>,
     /// Right content with something about it that deserves a look, such as a header that the CDN
-    /// replaces, or a state area that anybody can read.
+    /// replaces.
     pub remarks: Vec<Observation>,
+    /// An object of the state area that could be fetched like a page. A mistake of the set-up, and
+    /// no evidence against the release: another one would be served no better.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_area_readable: Option<Observation>,
+}
+
+/// What of a [`Verdict`] speaks loudest. The order of the variants is the order in which they count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// Something else than the release is served: the only one that speaks against the release.
+    Wrong,
+    /// Anybody can read the state area.
+    StateAreaReadable,
+    /// Nothing of the site could be seen.
+    Unreachable,
+    /// A part of the site could not be seen.
+    Unseen,
+}
+
+impl Verdict {
+    /// What speaks loudest; nothing where all that was looked at is as it should be.
+    pub fn fault(&self) -> Option<Fault> {
+        if !self.wrong.is_empty() {
+            Some(Fault::Wrong)
+        } else if self.state_area_readable.is_some() {
+            Some(Fault::StateAreaReadable)
+        } else if self.unseen.is_empty() {
+            None
+        } else if self.right == 0 {
+            Some(Fault::Unreachable)
+        } else {
+            Some(Fault::Unseen)
+        }
+    }
+
+    /// The observations that [`fault`](Self::fault) is about.
+    pub fn evidence(&self) -> Vec<Observation> {
+        match self.fault() {
+            Some(Fault::Wrong) => self.wrong.clone(),
+            Some(Fault::StateAreaReadable) => self.state_area_readable.iter().cloned().collect(),
+            Some(Fault::Unreachable | Fault::Unseen) => self.unseen.clone(),
+            None => Vec::new(),
+        }
+    }
 }
 
 /// Looks at the live site.
@@ -65,4 +109,37 @@ pub enum OnFailure {
     RollBack,
     /// Leave the new release live.
     Keep,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(right: u64, wrong: usize, unseen: usize, exposed: usize) -> Verdict {
+        let some = |n, what: &str| vec![Observation { url: "https://x/".into(), what: what.into() }; n];
+        Verdict {
+            right,
+            wrong: some(wrong, "wrong"),
+            unseen: some(unseen, "unseen"),
+            remarks: some(2, "remark"),
+            state_area_readable: some(exposed, "exposed").pop(),
+        }
+    }
+
+    #[test]
+    fn the_loudest_fault_is_told_with_its_evidence() {
+        let cases = [
+            (seen(3, 0, 0, 0), None, ""),
+            (seen(3, 0, 1, 0), Some(Fault::Unseen), "unseen"),
+            (seen(0, 0, 1, 0), Some(Fault::Unreachable), "unseen"),
+            (seen(3, 0, 1, 1), Some(Fault::StateAreaReadable), "exposed"),
+            (seen(3, 1, 1, 1), Some(Fault::Wrong), "wrong"),
+        ];
+        for (verdict, fault, what) in cases {
+            assert_eq!(verdict.fault(), fault, "{verdict:?}");
+            let evidence = verdict.evidence();
+            assert_eq!(evidence.first().map_or("", |o| o.what.as_str()), what, "{verdict:?}");
+            assert_eq!(evidence.is_empty(), fault.is_none());
+        }
+    }
 }

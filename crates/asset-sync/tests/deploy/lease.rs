@@ -123,7 +123,7 @@ async fn a_holder_that_lost_its_lease_stops() {
         thief.break_lease().await.unwrap();
     };
     let (done, ()) = tokio::join!(deployer.deploy(&site, &release, &stop), steal);
-    assert!(matches!(done.unwrap_err(), Error::LeaseLost));
+    assert!(matches!(done.unwrap_err(), Error::LeaseLost { .. }));
     world.store.clear_faults();
     world.assert_serves(&world.site(&v1()));
     // The one who took it finishes.

@@ -12,5 +12,6 @@ mod repair;
 mod retention;
 mod rollback;
 mod state;
+mod throttling;
 mod verification;
 mod world;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use asset_sync::deploy::{Options, Outcome};
 use asset_sync::state::Manifest;
-use asset_sync::verify::{Observation, OnFailure, Verdict, Verifier};
+use asset_sync::verify::{Fault, Observation, OnFailure, Verdict, Verifier};
 use asset_sync::{Conflict, Error, ErrorClass};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +45,10 @@ async fn positive_evidence_brings_the_last_release_back() {
     assert_eq!(error.class(), ErrorClass::Verification);
     let text = error.to_string();
     assert!(text.contains("https://site.test/app.js") && text.contains("is live again"), "{text}");
+    let Error::NotVerified(seen) = error else { panic!("{error}") };
+    assert_eq!((seen.fault, seen.release.version.as_str()), (Fault::Wrong, "2.0.0"));
+    let back = seen.rolled_back_to.unwrap();
+    assert_eq!((back.version.as_str(), back.release), ("1.0.0", world.current().live.unwrap().to_string()));
     world.assert_serves(&world.site(&v1()));
     let current = world.current();
     assert_eq!(current.live_release().unwrap().version, "1.0.0");
@@ -85,4 +89,51 @@ async fn a_site_that_cannot_be_seen_is_a_warning_or_a_failure_without_rollback()
     let error = deploy_second(&world, options).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Verification);
     world.assert_serves(&world.site(&v2()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_area_that_can_be_read_is_no_reason_to_take_the_release_down() {
+    let exposed = Verdict { right: 3, state_area_readable: Some(observation()), ..Verdict::default() };
+    let world = World::new();
+    let options = Options { verifier: Some(Arc::new(Sees(exposed))), ..world.options() };
+    let report = deploy_second(&world, options.clone()).await.unwrap();
+    assert!(report.warnings.iter().any(|w| w.contains("https://site.test/app.js")), "{:?}", report.warnings);
+    let seen = report.seen.unwrap();
+    assert!(seen.state_area_readable);
+    assert_eq!(seen.right, 3);
+
+    let world = World::new();
+    let options = Options { verification_required: true, verifier: options.verifier, ..world.options() };
+    let error = deploy_second(&world, options).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Verification);
+    assert!(error.to_string().contains("the state area can be read by anybody"), "{error}");
+    let Error::NotVerified(seen) = error else { panic!("{error}") };
+    assert_eq!((seen.fault, seen.rolled_back_to), (Fault::StateAreaReadable, None));
+    world.assert_serves(&world.site(&v2()));
+    assert_eq!(world.current().live_release().unwrap().version, "2.0.0");
+}
+
+/// A Job that is tried again after exit code 6 must not be told that all is well.
+#[tokio::test(start_paused = true)]
+async fn where_it_is_required_a_run_with_nothing_to_do_looks_too() {
+    let world = World::new();
+    let site = world.site(&v2());
+    let stop = CancellationToken::new();
+    let options = Options {
+        verifier: Some(Arc::new(Sees(wrong()))),
+        verification_required: true,
+        on_failure: OnFailure::Keep,
+        ..world.options()
+    };
+    let run = async || world.deployer_with(options.clone()).deploy(&site, &info("2.0.0"), &stop).await;
+    assert_eq!(run().await.unwrap_err().class(), ErrorClass::Verification);
+    let before = world.store.snapshot("site");
+    assert_eq!(run().await.unwrap_err().class(), ErrorClass::Verification);
+    assert_eq!(world.store.snapshot("site"), before, "a look writes nothing");
+
+    let right = Options { verifier: Some(Arc::new(Sees(Verdict { right: 7, ..Verdict::default() }))), ..options };
+    let report = world.deployer_with(right.clone()).deploy(&site, &info("2.0.0"), &stop).await.unwrap();
+    assert_eq!((report.result, report.seen.unwrap().right), (Outcome::Unchanged, 7));
+    let relabelled = world.deployer_with(right).deploy(&site, &info("2.0.1"), &stop).await.unwrap();
+    assert_eq!((relabelled.result, relabelled.seen.unwrap().right), (Outcome::Deployed, 7));
 }

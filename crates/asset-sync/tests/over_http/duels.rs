@@ -315,7 +315,7 @@ impl Arena {
         match ended.await.unwrap().unwrap() {
             // Nothing but tidying up was left.
             Ok(_) => assert!(was_done, "{context}"),
-            Err(Error::LeaseLost) => {}
+            Err(Error::LeaseLost { .. }) => {}
             // It had not begun to write.
             Err(error) => assert_eq!(error.class(), ErrorClass::Conflict, "{context}: {error}"),
         }

@@ -155,7 +155,7 @@ impl Log for JsonLines {
     }
 
     fn failure(&self, failure: &Failure) {
-        let Failure { exit, message, hint } = failure;
+        let Failure { exit, message, hint, .. } = failure;
         let failed = Told::Failed { class: exit.name(), exit_code: exit.code(), message, hint: hint.as_deref() };
         tell("error", &failed);
     }

@@ -5,10 +5,12 @@ use asset_sync::deploy::{PlanReport, PlannedDelete, PlannedWrite};
 use asset_sync::plan::Reason;
 use indicatif::HumanBytes;
 
-use super::text::count;
+use super::text::{count, some};
 
 /// Most lines of one list.
 const SHOWN: usize = 20;
+/// Most files with values that the summary names.
+const VALUES_SHOWN: usize = 8;
 
 pub(super) fn text(plan: &PlanReport, all: bool) -> String {
     let shown = if all { usize::MAX } else { SHOWN };
@@ -86,6 +88,19 @@ fn summary(
     let mut row = |name: &str, value: String| text.push_str(&format!("  {name:12} {value}\n"));
     if plan.unfinished {
         row("unfinished", "an earlier run did not end; this one would finish its work".to_owned());
+    }
+    let content = &plan.content;
+    row(
+        "build",
+        format!(
+            "{}, {}, the same in every environment ({:.16})",
+            count(content.shared.files, "file"),
+            HumanBytes(content.shared.bytes),
+            content.shared_sha256.to_string()
+        ),
+    );
+    if !content.with_values.is_empty() {
+        row("with values", some(&content.with_values, VALUES_SHOWN));
     }
     row("upload", format!("{}, {}", count(staged.len() as u64, "file"), bytes(staged)));
     row("switch", format!("{}, {}", count(switched.len() as u64, "entry file"), bytes(switched)));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use asset_sync::deploy::{InvalidationReport, LeaseStatus, Outcome, Report, Tally};
-use asset_sync::verify::Verdict;
+use asset_sync::deploy::{InvalidationReport, LeaseStatus, NamedRelease, Outcome, Report, Seen, Tally};
+use asset_sync::verify::{Observation, Verdict};
 use serde::Serialize;
 
 use super::Heading;
@@ -53,7 +53,7 @@ enum Details<'a> {
     Report(ReportDetails<'a>),
     Looked(LookedDetails<'a>),
     Lease { lease: Option<&'a LeaseStatus> },
-    Failure { error: ErrorDetails<'a> },
+    Failure(FailureDetails<'a>),
     None {},
 }
 
@@ -70,7 +70,11 @@ struct ReportDetails<'a> {
     deleted: Tally,
     foreign: u64,
     requests: &'a BTreeMap<&'static str, u64>,
+    retries: u64,
+    throttled: u64,
     invalidations: &'a [InvalidationReport],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen: Option<Seen>,
     seconds: BTreeMap<String, f64>,
 }
 
@@ -81,6 +85,23 @@ struct LookedDetails<'a> {
     verdict: &'a Verdict,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorDetails<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct FailureDetails<'a> {
+    error: ErrorDetails<'a>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    not_verified: Option<NotVerifiedDetails<'a>>,
+}
+
+/// What became of a release that does not show on the live site.
+#[derive(Debug, Serialize)]
+struct NotVerifiedDetails<'a> {
+    release: &'a str,
+    version: &'a str,
+    observations: &'a [Observation],
+    /// What is live instead; `null` where the release stays live.
+    rolled_back_to: Option<&'a NamedRelease>,
 }
 
 #[derive(Debug, Serialize)]
@@ -119,10 +140,7 @@ impl<'a> ResultObject<'a> {
             Ok(Done::Served | Done::Plan(_) | Done::Status(_) | Done::Config(_)) => {
                 (Ended::Served, 0, Details::None {})
             }
-            Err(failure) => {
-                let error = ErrorDetails::new(failure);
-                (Ended::Failed, failure.exit.code(), Details::Failure { error })
-            }
+            Err(failure) => (Ended::Failed, failure.exit.code(), Details::Failure(FailureDetails::new(failure))),
         };
         Self {
             result,
@@ -152,6 +170,18 @@ impl<'a> ErrorDetails<'a> {
     }
 }
 
+impl<'a> FailureDetails<'a> {
+    fn new(failure: &'a Failure) -> Self {
+        let not_verified = failure.not_verified.as_deref().map(|seen| NotVerifiedDetails {
+            release: &seen.release.release,
+            version: &seen.release.version,
+            observations: &seen.observations,
+            rolled_back_to: seen.rolled_back_to.as_ref(),
+        });
+        Self { error: ErrorDetails::new(failure), not_verified }
+    }
+}
+
 impl<'a> ReportDetails<'a> {
     fn new(report: &'a Report, scan: Option<f64>) -> Self {
         let steps = report.seconds.iter().map(|(step, seconds)| (step.to_string(), rounded(*seconds)));
@@ -166,7 +196,10 @@ impl<'a> ReportDetails<'a> {
             deleted: report.deleted,
             foreign: report.foreign,
             requests: &report.requests,
+            retries: report.retries,
+            throttled: report.throttled,
             invalidations: &report.invalidations,
+            seen: report.seen,
             seconds: steps.chain(scan).collect(),
         }
     }

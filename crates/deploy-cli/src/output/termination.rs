@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use deploy_config::{Environment, Program, Source};
 
-use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// Where Kubernetes reads it unless the pod says otherwise.
@@ -33,7 +32,7 @@ pub(super) fn write(file: &Path, line: &str) -> io::Result<()> {
 
 /// A failure, with what to do about it.
 pub(super) fn failed(failure: &Failure) -> String {
-    let Failure { exit, message, hint } = failure;
+    let Failure { exit, message, hint, .. } = failure;
     let mut line = format!("failed ({}, exit code {}): {}", exit.name(), exit.code(), one_line(message));
     if let Some(hint) = hint {
         line = format!("{line}. Hint: {hint}");
@@ -43,7 +42,7 @@ pub(super) fn failed(failure: &Failure) -> String {
 
 /// Says that the command line was not understood, to whoever looks at the pod.
 pub(crate) fn usage_failed(message: &str, environment: &Environment) {
-    let failure = Failure { exit: Exit::Usage, message: message.trim().to_owned(), hint: None };
+    let failure = Failure::usage(message.trim());
     if let Some(file) = file(environment)
         && let Err(error) = write(&file, &failed(&failure))
     {

@@ -205,8 +205,22 @@ pub(super) fn report(report: &Report, command: &Command, elapsed: Duration) -> S
     for done in &report.invalidations {
         row("invalidated", format!("{} on {} ({})", some(&done.paths, PATHS_SHOWN), done.distribution, done.id));
     }
+    if let Some(seen) = &report.seen {
+        let unseen = match seen.unseen {
+            0 => String::new(),
+            unseen => format!(", {unseen} could not be seen"),
+        };
+        row("verified", format!("{} as released{unseen}", count(seen.right, "URL")));
+    }
     let requests: u64 = report.requests.values().sum();
-    row("took", format!("{:.1} s, {}", elapsed.as_secs_f64(), count(requests, "request")));
+    let again = match (report.retries, report.throttled) {
+        (0, _) => String::new(),
+        (retries, 0) => format!(", {retries} of them sent again"),
+        (retries, throttled) => {
+            format!(", {retries} of them sent again, since the store asked {throttled} times to slow down")
+        }
+    };
+    row("took", format!("{:.1} s, {}{again}", elapsed.as_secs_f64(), count(requests, "request")));
     if command.local().is_some() {
         text.push_str("Look at it with `deploy serve --local`.\n");
     }
@@ -219,9 +233,13 @@ pub(super) fn looked(looked: &Looked) -> String {
     const SHOWN: usize = 50;
     let Looked { verdict, url, .. } = looked;
     let mut text = format!("{} as released, at {url}\n", count(verdict.right, "URL"));
-    for (title, observations) in
-        [("Wrong:", &verdict.wrong), ("Could not be seen:", &verdict.unseen), ("Worth a look:", &verdict.remarks)]
-    {
+    let lists = [
+        ("Wrong:", verdict.wrong.as_slice()),
+        ("Must not be there:", verdict.state_area_readable.as_slice()),
+        ("Could not be seen:", &verdict.unseen),
+        ("Worth a look:", &verdict.remarks),
+    ];
+    for (title, observations) in lists {
         if !observations.is_empty() {
             text.push_str(&format!("{title}\n"));
         }
@@ -237,7 +255,9 @@ pub(super) fn looked(looked: &Looked) -> String {
 
 /// What is live, and what was.
 pub(super) fn status(status: &Status) -> String {
-    let mut text = format!("s3://{}/{}\n", status.bucket, status.prefix);
+    let environment = status.releases.iter().find(|r| r.live).and_then(|r| r.environment.as_deref());
+    let environment = environment.map(|name| format!(" [{name}]")).unwrap_or_default();
+    let mut text = format!("s3://{}/{}{environment}\n", status.bucket, status.prefix);
     if status.releases.is_empty() {
         text.push_str("Nothing was deployed here yet.\n");
     } else {

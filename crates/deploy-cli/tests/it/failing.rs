@@ -1,6 +1,6 @@
 //! Each mistake has its exit code, one message, and a hint that names what to set.
 
-use stand_ins::{Effect, Gate, When};
+use stand_ins::{Effect, Gate, Rule, When};
 
 use crate::support::{CDN, Run, Target, deploy, example};
 
@@ -222,4 +222,34 @@ fn a_release_that_nobody_knows_is_a_usage_error() {
     let (message, hint) = Run::of(&mut target.command(&["rollback", "--to", "9.9.9"])).failed(2, "usage");
     assert!(message.contains("1.0.0"), "{message}");
     assert!(hint.contains("deploy status"), "{hint}");
+}
+
+#[test]
+fn a_store_that_is_busy_for_a_while_only_costs_time() {
+    let target = Target::new();
+    let faults = target.stand_ins.faults();
+    let early = When::matching(|request| request.number <= 90);
+    faults.add(Rule::new(early, Effect::slow_down()).every(3));
+    let result = target.deploy(&example("v1"), "1.0.0").result();
+    let throttled = result["throttled"].as_u64().unwrap();
+    assert!(throttled >= 10 && result["retries"].as_u64().unwrap() >= throttled, "{result}");
+    faults.clear();
+    faults.add(Rule::new(When::operation("PutObject"), Effect::slow_down()).every(3).times(4));
+    let text = Run::of(target.publish("run", &example("v2"), "2.0.0").env("DEPLOY_LOG", "text")).stdout;
+    assert!(text.contains("4 of them sent again, since the store asked 4 times to slow down"), "{text}");
+}
+
+#[test]
+fn a_store_that_stays_busy_ends_the_run_within_the_time_that_is_set() {
+    let target = Target::new();
+    target.deploy(&example("v1"), "1.0.0");
+    target.stand_ins.faults().add(Rule::new(When::operation("PutObject"), Effect::slow_down()).skip(6));
+    let run = Run::of(target.publish("run", &example("v2"), "2.0.0").env("DEPLOY_RETRY_TIMEOUT", "1s"));
+    let (message, hint) = run.failed(5, "transient");
+    assert!(message.contains("SlowDown") && message.contains("; gave up after "), "{message}");
+    assert!(message.contains("(request STANDIN"), "{message}");
+    assert!(hint.contains("DEPLOY_CONCURRENCY") && hint.contains("DEPLOY_RETRY_TIMEOUT"), "{hint}");
+    target.stand_ins.faults().clear();
+    target.succeed(&["unlock", "--force"]);
+    assert_eq!(target.deploy(&example("v2"), "2.0.0").result()["result"], "deployed");
 }

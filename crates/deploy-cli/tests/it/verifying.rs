@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 use std::thread;
 
+use hyper::StatusCode;
+use serde_json::json;
 use stand_ins::{BUCKET, Conditions, DISTRIBUTION, Distribution, Effect, When};
 
 use crate::support::{CDN, Run, Target, deploy};
@@ -74,11 +76,19 @@ fn a_script_that_is_the_fallback_page_takes_the_release_down() {
     assert_eq!(first.code, 0, "{first:?}");
     let page = target.seen("/");
     delete_after_the_switch(&target, SECOND);
-    let second = Run::of(&mut target.publish_seen("run", &target.page("two", SECOND), "2.0.0"));
+    let file = target.site("log", &[("end", "")]).join("end");
+    let mut second = target.publish_seen("run", &target.page("two", SECOND), "2.0.0");
+    let second = Run::of(second.env("DEPLOY_TERMINATION_LOG", &file));
     let (message, hint) = second.failed(6, "verification");
+    let told = std::fs::read_to_string(&file).unwrap();
     assert!(message.contains(SECOND) && message.contains("fallback"), "{message}");
     let release = first.result()["release"].as_str().unwrap().to_owned();
-    assert!(message.contains(&format!("Rolled back: {release} is live again")), "{message}");
+    assert!(message.contains(&format!("Rolled back: version 1.0.0 ({release}) is live again")), "{message}");
+    let result = second.result();
+    assert_eq!(result["rolled_back_to"], json!({ "release": release, "version": "1.0.0" }), "{result}");
+    assert_eq!(result["version"], "2.0.0", "{result}");
+    assert!(result["observations"][0]["url"].as_str().unwrap().ends_with(SECOND), "{result}");
+    assert!(told.contains("Rolled back: version 1.0.0"), "{told}");
     assert!(hint.contains("DEPLOY_ON_FAILURE=keep"), "{hint}");
     assert_eq!(live(&target), "1.0.0");
     assert_eq!(target.seen("/"), page, "the edge had the second page in its cache");
@@ -90,7 +100,9 @@ fn a_wrong_release_stays_where_it_is_to_be_kept() {
     let target = with_fallback();
     delete_after_the_switch(&target, FIRST);
     let mut run = target.publish_seen("run", &target.page("one", FIRST), "1.0.0");
-    let (message, hint) = Run::of(run.env("DEPLOY_ON_FAILURE", "keep")).failed(6, "verification");
+    let run = Run::of(run.env("DEPLOY_ON_FAILURE", "keep"));
+    let (message, hint) = run.failed(6, "verification");
+    assert!(run.result()["rolled_back_to"].is_null() && run.result()["release"].is_string(), "{run:?}");
     assert!(!message.contains("Rolled back"), "{message}");
     assert!(hint.contains("still live") && hint.contains("deploy rollback"), "{hint}");
     assert_eq!(live(&target), "1.0.0");
@@ -123,14 +135,45 @@ fn a_site_that_cannot_be_reached_is_a_failure_only_where_it_must_be() {
 }
 
 #[test]
-fn a_state_area_that_can_be_read_fails_the_verification() {
+fn a_state_area_that_can_be_read_is_told_by_run_and_verify_alike() {
     let target = Target::new();
-    target.deploy(&target.page("one", FIRST), "1.0.0");
+    let run = Run::of(&mut target.publish_seen("run", &target.page("one", FIRST), "1.0.0"));
+    // The release is right: no reason to take it down, nor for a pipeline to.
+    assert_eq!(run.code, 0, "{run:?}");
+    let warnings = run.warnings();
+    assert!(warnings.iter().any(|w| w.contains("/.deploy/current: the state area can be read")), "{warnings:?}");
+    assert_eq!(run.result()["seen"], json!({ "right": 3, "unseen": 0, "remarks": 0, "state_area_readable": true }));
+
     let verify = Run::of(target.command(&["verify"]).env("DEPLOY_PUBLIC_URL", target.edge_url()));
     let (message, hint) = verify.failed(6, "verification");
-    assert!(message.contains("state area"), "{message}");
+    assert!(message.contains("/.deploy/current: the state area can be read"), "{message}");
     assert!(hint.contains("DEPLOY_STATE_PREFIX"), "{hint}");
-    assert_eq!(verify.result()["right"], 3);
+    let result = verify.result();
+    assert_eq!(result["right"], 3);
+    assert!(result["state_area_readable"]["url"].as_str().unwrap().ends_with("/.deploy/current"), "{result}");
+
+    let mut required = target.publish_seen("run", &target.page("two", SECOND), "2.0.0");
+    let required = Run::of(required.env("DEPLOY_VERIFY", "required"));
+    let (message, hint) = required.failed(6, "verification");
+    assert!(message.contains("is live, and the state area can be read by anybody"), "{message}");
+    assert!(hint.contains("stays live") && hint.contains("DEPLOY_STATE_PREFIX"), "{hint}");
+    assert!(required.result()["rolled_back_to"].is_null(), "{required:?}");
+    assert_eq!(live(&target), "2.0.0");
+}
+
+/// What stands where the state area would is not it: the page that stands in for missing files.
+#[test]
+fn a_fallback_in_place_of_the_state_area_is_no_finding() {
+    let distribution = Distribution {
+        fallback: Some("index.html".into()),
+        missing_status: StatusCode::FORBIDDEN,
+        blocked_prefixes: vec!["/.deploy/".into()],
+        ..Distribution::new(DISTRIBUTION, BUCKET)
+    };
+    let target = Target::behind(distribution);
+    let run = Run::of(&mut target.publish_seen("run", &target.page("one", FIRST), "1.0.0"));
+    assert_eq!(target.seen("/.deploy/current"), target.seen("/"), "the page is in its place");
+    assert_eq!(run.result()["seen"]["state_area_readable"], false, "{run:?}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod ministack;
 mod permissions;
 mod process;
 mod program;
+mod promotion;
 mod releases;
 mod rules;
 mod site;

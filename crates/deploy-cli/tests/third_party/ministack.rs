@@ -79,32 +79,10 @@ impl Ministack {
             key_id: ROOT.to_owned(),
             secret: ROOT.to_owned(),
         };
-        let bucket = access.s3_client().create_bucket().bucket(BUCKET);
-        let place = CreateBucketConfiguration::builder().location_constraint(REGION.into());
-        bucket.create_bucket_configuration(place.build()).send().await.unwrap();
-        let (distribution, domain) = create_distribution(&access).await;
-        let ministack = Self { port, access, distribution, domain, _server: server };
-        ministack.open_to_the_distribution().await;
-        ministack
-    }
-
-    /// Lets the distribution read the bucket, but for the state area of a site at its top.
-    async fn open_to_the_distribution(&self) {
-        let deny: Value = serde_json::from_str(&documented("\"Deny\"", &self.distribution, "")).unwrap();
-        let allow = json!({
-            "Effect": "Allow",
-            "Principal": { "Service": "cloudfront.amazonaws.com" },
-            "Action": "s3:GetObject",
-            "Resource": format!("arn:aws:s3:::{BUCKET}/*"),
-            "Condition": {
-                "StringEquals": {
-                    "AWS:SourceArn": format!("arn:aws:cloudfront::{ACCOUNT}:distribution/{}", self.distribution)
-                }
-            }
-        });
-        let policy = json!({ "Version": "2012-10-17", "Statement": [allow, deny] });
-        let put = self.access.s3_client().put_bucket_policy().bucket(BUCKET).policy(policy.to_string());
-        put.send().await.unwrap();
+        create_bucket(&access, BUCKET).await;
+        let (distribution, domain) = create_distribution(&access, BUCKET).await;
+        open_to_the_distribution(&access, BUCKET, &distribution).await;
+        Self { port, access, distribution, domain, _server: server }
     }
 
     /// The bucket and the distribution, reached by the program with the keys of a new user who has
@@ -119,6 +97,25 @@ impl Ministack {
     pub(crate) fn target_of(&self, keys: &Keys, prefix: &str) -> Target {
         let mut target = Target::new(&self.access, BUCKET, prefix, Some(&self.distribution));
         target.program = target.program.with("AWS_ACCESS_KEY_ID", &keys.id).with("AWS_SECRET_ACCESS_KEY", &keys.secret);
+        target
+    }
+
+    /// One more environment in the account: a bucket, a distribution and a user of its own, who may
+    /// do what is documented there and nothing elsewhere. The program looks at the site as visitors
+    /// of the distribution do.
+    pub(crate) async fn environment(&self, name: &str) -> Target {
+        let (bucket, user) = (format!("webapp-of-{name}"), format!("deployer-of-{name}"));
+        create_bucket(&self.access, &bucket).await;
+        let (distribution, domain) = create_distribution(&self.access, &bucket).await;
+        open_to_the_distribution(&self.access, &bucket, &distribution).await;
+        let keys = self.user(&user).await;
+        let policy = documented("cloudfront:CreateInvalidation", &distribution, "").replace(BUCKET, &bucket);
+        self.set_policy(&user, &policy).await;
+        let mut target = Target::new(&self.access, &bucket, "", Some(&distribution));
+        target.program = target.program.with("AWS_ACCESS_KEY_ID", &keys.id).with("AWS_SECRET_ACCESS_KEY", &keys.secret);
+        // The server tells distributions apart by the host name, and has one address for all.
+        target.program = target.program.with("DEPLOY_PUBLIC_URL", format!("http://127.0.0.1:{}/", self.port));
+        target.program = target.program.with("DEPLOY_VERIFY_HEADER", format!("Host: {domain}"));
         target
     }
 
@@ -199,10 +196,35 @@ fn documented(what: &str, distribution: &str, prefix: &str) -> String {
     block.replace("PREFIX", prefix).replace("BUCKET", BUCKET).replace("ACCOUNT", ACCOUNT)
 }
 
-async fn create_distribution(access: &Access) -> (String, String) {
+async fn create_bucket(access: &Access, bucket: &str) {
+    let place = CreateBucketConfiguration::builder().location_constraint(REGION.into()).build();
+    let create = access.s3_client().create_bucket().bucket(bucket).create_bucket_configuration(place);
+    create.send().await.unwrap();
+}
+
+/// Lets a distribution read a bucket, but for the state area of a site at its top.
+async fn open_to_the_distribution(access: &Access, bucket: &str, distribution: &str) {
+    let deny: Value = serde_json::from_str(&documented("\"Deny\"", distribution, "").replace(BUCKET, bucket)).unwrap();
+    let allow = json!({
+        "Effect": "Allow",
+        "Principal": { "Service": "cloudfront.amazonaws.com" },
+        "Action": "s3:GetObject",
+        "Resource": format!("arn:aws:s3:::{bucket}/*"),
+        "Condition": {
+            "StringEquals": {
+                "AWS:SourceArn": format!("arn:aws:cloudfront::{ACCOUNT}:distribution/{distribution}")
+            }
+        }
+    });
+    let policy = json!({ "Version": "2012-10-17", "Statement": [allow, deny] });
+    let put = access.s3_client().put_bucket_policy().bucket(bucket).policy(policy.to_string());
+    put.send().await.unwrap();
+}
+
+async fn create_distribution(access: &Access, bucket: &str) -> (String, String) {
     let client = access.cloudfront_client().unwrap();
     let control = OriginAccessControlConfig::builder()
-        .name("bucket")
+        .name(bucket)
         .origin_access_control_origin_type(OriginAccessControlOriginTypes::S3)
         .signing_behavior(OriginAccessControlSigningBehaviors::Always)
         .signing_protocol(OriginAccessControlSigningProtocols::Sigv4);
@@ -211,13 +233,13 @@ async fn create_distribution(access: &Access) -> (String, String) {
     let origin = Origin::builder()
         .id("bucket")
         .origin_access_control_id(control.id)
-        .domain_name(format!("{BUCKET}.s3.{REGION}.amazonaws.com"))
+        .domain_name(format!("{bucket}.s3.{REGION}.amazonaws.com"))
         .s3_origin_config(S3OriginConfig::builder().origin_access_identity("").build());
     let behavior = DefaultCacheBehavior::builder()
         .target_origin_id("bucket")
         .viewer_protocol_policy(ViewerProtocolPolicy::AllowAll);
     let config = DistributionConfig::builder()
-        .caller_reference("test")
+        .caller_reference(bucket)
         .comment("")
         .enabled(true)
         .default_root_object("index.html")

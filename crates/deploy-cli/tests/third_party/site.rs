@@ -78,6 +78,20 @@ impl Site {
         Self::in_folder(folder.path().to_owned(), Some(folder))
     }
 
+    /// A copy of it with these files written over or added.
+    pub(crate) fn with(&self, files: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let write = |key: &str, bytes: &[u8]| {
+            let path = folder.path().join(key);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        };
+        self.files.iter().for_each(|(key, object)| write(key, &object.bytes));
+        files.iter().for_each(|(key, content)| write(key, content.as_bytes()));
+        let hashes_are_told = self.hashes_are_told;
+        Self { hashes_are_told, ..Self::in_folder(folder.path().to_owned(), Some(folder)) }
+    }
+
     fn in_folder(folder: PathBuf, owned: Option<TempDir>) -> Self {
         let mut files = BTreeMap::new();
         read(&folder, &folder, &mut files);

@@ -209,9 +209,10 @@ declare_inputs! {
     DEPLOY_VERIFY as deploy_verify: OneOf<Verify> = OneOf::<Verify>::new(),
     "Whether the site is looked at after the switch" {
         group: Group::Verification,
-        details: "`auto`: where `DEPLOY_PUBLIC_URL` is set; a site that cannot be reached, or asks \
-            for a login, is a warning. `required`: that is a failure (exit code 6), without a \
-            rollback. `off`: never.",
+        details: "`auto`: where `DEPLOY_PUBLIC_URL` is set; a site that cannot be reached or asks \
+            for a login, or a state area that anybody can read, is a warning. `required`: that is a \
+            failure (exit code 6), without a rollback; a run with nothing to switch looks too. `off`: \
+            never.",
         presence: Presence::Default("auto"),
         example: "off",
         read_by: VERIFIERS,
@@ -223,6 +224,15 @@ declare_inputs! {
         presence: Presence::Optional("none is sent"),
         example: "Authorization: Basic Zm9vOmJhcg==",
         secret: true,
+        read_by: VERIFIERS,
+    }
+    DEPLOY_VERIFY_TIMEOUT as deploy_verify_timeout: DurationBetween = DurationBetween::seconds(0, 3_600),
+    "How long the site may take to show the release" {
+        group: Group::Verification,
+        details: "What is not as released is fetched again until this time has passed, and once more at \
+            the least. Only then is it believed.",
+        presence: Presence::Default("10s"),
+        example: "1m",
         read_by: VERIFIERS,
     }
     DEPLOY_ON_FAILURE as deploy_on_failure: OneOf<OnFailure> = OneOf::<OnFailure>::new(),
@@ -365,6 +375,13 @@ declare_inputs! {
             long first, so it must be shorter than `DEPLOY_LEASE`.",
         presence: Presence::Default("30s"),
         example: "20s",
+    }
+    DEPLOY_RETRY_TIMEOUT as deploy_retry_timeout: DurationBetween = DurationBetween::seconds(0, 3_600),
+    "How long a request that keeps failing is tried again" {
+        details: "The store may be busy or out of reach that long. The run then ends with exit code 5 and \
+            the last answer. Who holds the lease must be able to renew it as well, within `DEPLOY_LEASE`.",
+        presence: Presence::Default("3m"),
+        example: "10m",
     }
     DEPLOY_TERMINATION_LOG as deploy_termination_log: FilePath = FilePath("file"),
     "A file for the result in one line" {

@@ -41,7 +41,8 @@ pub struct Distribution {
     /// Whether `/dir/` is answered by `dir/index.html`, as many set-ups do with a function.
     pub directory_index: bool,
     /// The object that answers in place of a missing one, with status 200, relative to the origin
-    /// path: the custom error response of single-page applications.
+    /// path: the custom error response of single-page applications. In place of a blocked one too,
+    /// where the two have one status.
     pub fallback: Option<String>,
     /// The status of a missing object: 404, or 403 where the distribution may not list the bucket.
     pub missing_status: StatusCode,
@@ -51,7 +52,7 @@ pub struct Distribution {
     pub default_ttl: Duration,
     /// Caches errors, and the fallback that stands in for one, so long.
     pub error_ttl: Duration,
-    /// URL path prefixes that are answered with 403, such as `/.deploy/`.
+    /// URL path prefixes that the bucket's policy denies the distribution, such as `/.deploy/`: 403.
     pub blocked_prefixes: Vec<String>,
     /// The port of its HTTP server; 0 for a free one.
     pub port: u16,
@@ -200,10 +201,6 @@ impl Edge {
         let now = self.0.store.clock().now();
         let (path, _) = path::split(&target);
         let path = path::decode(path);
-        if self.is_blocked(&path) {
-            let blocked = Answer::error(StatusCode::FORBIDDEN, "AccessDenied", Duration::ZERO);
-            return blocked.finish(CacheStatus::Miss, None);
-        }
         let key = CacheKey::of(&target);
         let mut state = lock(&self.0.state);
         state.settle(now);
@@ -259,18 +256,22 @@ impl Edge {
             }
             _ => distribution.key(relative),
         };
-        if let Ok(object) = self.0.store.get(&distribution.bucket, &key) {
+        let blocked = self.is_blocked(path);
+        if !blocked && let Ok(object) = self.0.store.get(&distribution.bucket, &key) {
             return Answer::of(&object, distribution);
         }
-        let fallback = distribution.fallback.as_ref().and_then(|fallback| {
+        // CloudFront rules: a custom error response is for one status, whatever the reason for it.
+        let status = if blocked { StatusCode::FORBIDDEN } else { distribution.missing_status };
+        let has_fallback = status == distribution.missing_status;
+        let fallback = distribution.fallback.as_ref().filter(|_| has_fallback).and_then(|fallback| {
             let key = distribution.key(fallback.trim_start_matches('/'));
             self.0.store.get(&distribution.bucket, &key).ok()
         });
         if let Some(object) = fallback {
             return Answer { ttl: distribution.error_ttl, ..Answer::of(&object, distribution) };
         }
-        let code = if distribution.missing_status == StatusCode::FORBIDDEN { "AccessDenied" } else { "NoSuchKey" };
-        Answer::error(distribution.missing_status, code, distribution.error_ttl)
+        let code = if status == StatusCode::FORBIDDEN { "AccessDenied" } else { "NoSuchKey" };
+        Answer::error(status, code, distribution.error_ttl)
     }
 }
 

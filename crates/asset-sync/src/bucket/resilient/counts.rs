@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::bucket::BucketError;
+
 /// The requests sent so far, each attempt counted. Clones share the counts.
 #[derive(Debug, Clone, Default)]
 pub struct RequestCounts(Arc<Mutex<Counts>>);
@@ -12,6 +14,7 @@ struct Counts {
     by_operation: BTreeMap<&'static str, u64>,
     retries: u64,
     throttled: u64,
+    last_failure: Option<String>,
 }
 
 impl RequestCounts {
@@ -39,6 +42,15 @@ impl RequestCounts {
         let mut counts = self.lock();
         *counts.by_operation.entry(operation).or_default() += 1;
         counts.retries += u64::from(retry);
+    }
+
+    /// The last failure that might have passed, with its request id. It may have passed since.
+    pub fn last_failure(&self) -> Option<String> {
+        self.lock().last_failure.clone()
+    }
+
+    pub(super) fn set_last_failure(&self, failure: &BucketError) {
+        self.lock().last_failure = Some(failure.to_string());
     }
 
     pub(super) fn add_throttled(&self) {
