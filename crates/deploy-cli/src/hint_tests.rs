@@ -148,11 +148,8 @@ fn what_is_wrong_with_a_site_names_the_variables_it_is_about() {
     };
     assert_snapshot!(of(vec![placeholder()]), @"DEPLOY_VALUES_PREFIX says how the variables begin that fill placeholders; DEPLOY_TEMPLATES selects the files that take them; DEPLOY_VALUES_JSON and DEPLOY_VALUES_SCRIPT make files that scripts can read");
     assert_snapshot!(of(vec![ScanProblem::Taken { path: path() }, ScanProblem::NotAFile { path: path() }]), @"DEPLOY_VALUES_JSON and DEPLOY_VALUES_SCRIPT name the files that are generated. DEPLOY_SOURCE (or --source) names the directory; DEPLOY_RULES can leave files out");
-    let not_as_cut = ScanProblem::NotAsCut {
-        path: path(),
-        manifest: path(),
-        difference: asset_sync::site::Difference::Content,
-    };
+    let not_as_cut =
+        ScanProblem::NotAsCut { path: path(), manifest: path(), difference: asset_sync::site::Difference::Content };
     assert_snapshot!(of(vec![not_as_cut]), @"DEPLOY_SITE_MANIFEST names the manifest; set to nothing, it has every file read and none compared");
     assert_snapshot!(of(vec![ScanProblem::Integrity { path: path(), line: 1, target: Key::new("b").unwrap() }]), @"DEPLOY_TEMPLATES selects the files that take values");
 }
