@@ -9,7 +9,7 @@ use crate::error::Taken;
 use crate::identity::{BUILD, Identity};
 use crate::image::{self, Manifest};
 use crate::reference::{Digest, Reference};
-use crate::registry::{Registry, RegistryErrorKind};
+use crate::registry::Registry;
 
 /// The image that a tag names now.
 #[derive(Debug, Clone)]
@@ -142,11 +142,8 @@ pub(crate) async fn set_tag(
     }
     let put = registry.put_manifest(image, manifest).await;
     if let Err(error) = put {
-        // The registry may have refused to move a tag that came up meanwhile, or answered an attempt whose
-        // forerunner succeeded.
-        if error.kind == RegistryErrorKind::Denied {
-            return Err(error.into());
-        }
+        // The registry may have refused to move a tag that came up meanwhile (ECR with 400, GitLab with 403,
+        // Harbor with 412), or answered an attempt whose forerunner succeeded.
         return match standing(registry, image, work).await {
             Ok(Some(there)) if there.digest == digest => Ok(Tagged::New),
             Ok(Some(there)) => compare(image, there, Some(digest), identity).map(Tagged::Stands),

@@ -12,12 +12,17 @@ use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use stand_ins::{BUCKET, Effect, Gate, StandIns, When};
+use stand_ins::{BUCKET, Completion, DISTRIBUTION, Distribution, Effect, Gate, StandIns, When};
 use support::registry::DockerRegistry;
 use support::{client, has, request, small_site, try_cut};
 
 /// The name under which the container finds S3.
 const NAME: &str = "s3.webapp.test";
+
+/// Each test has a podman of its own.
+const CONTAINER: &str = "deploy";
+/// What the kubelet gives a container between SIGTERM and SIGKILL unless told otherwise, in seconds.
+const GRACE: &str = "30";
 
 /// Answers every query for an IPv4 address with 127.0.0.1, at an address of its own on port 53, where C libraries
 /// look; nothing where that port may not be had.
@@ -101,7 +106,7 @@ impl Podman {
     fn run(&self, image: &str, environment: &[(&str, String)], in_place: &[(&Path, &str)]) -> Command {
         let mut command = self.command();
         command.args(["run", "--rm", "--network", "host", "--read-only", "--read-only-tmpfs=false", "--cap-drop=ALL"]);
-        command.args(["--user", "65532:65532", "--security-opt", "no-new-privileges", "--volume"]);
+        command.args(["--user", "65532:65532", "--security-opt", "no-new-privileges", "--name", CONTAINER, "--volume"]);
         command.arg(format!("{}:/etc/resolv.conf:ro", self.directory.path().join("resolv.conf").display()));
         for (name, value) in environment {
             command.arg("--env").arg(format!("{name}={value}"));
@@ -146,7 +151,14 @@ fn end(child: Child) -> (i32, String) {
     (output.status.code().unwrap_or(-1), text)
 }
 
-/// What the Job sets; S3's address is a name that only the DNS server of this test knows.
+/// S3, CloudFront and an edge.
+async fn stand_ins() -> StandIns {
+    let completion = Completion { polls: 0, ..Completion::default() };
+    let distributions = [Distribution::new(DISTRIBUTION, BUCKET)];
+    StandIns::builder().completion(completion).distributions(distributions).start().await.unwrap()
+}
+
+/// What the Job sets; AWS's addresses have a name that only the DNS server of this test knows.
 fn environment(stand_ins: &StandIns) -> Vec<(&'static str, String)> {
     let mut environment = stand_ins.environment();
     for (name, value) in &mut environment {
@@ -155,6 +167,7 @@ fn environment(stand_ins: &StandIns) -> Vec<(&'static str, String)> {
         }
     }
     environment.push(("DEPLOY_BUCKET", BUCKET.to_owned()));
+    environment.push(("DEPLOY_DISTRIBUTION_IDS", DISTRIBUTION.to_owned()));
     environment.push(("DEPLOY_FORCE_PATH_STYLE", "true".to_owned()));
     environment.push(("DEPLOY_LOG", "json".to_owned()));
     environment
@@ -194,31 +207,38 @@ impl Release {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_image_deploys_its_site_as_a_job() {
     let Some(release) = release().await else { return };
-    let stand_ins = StandIns::builder().start().await.unwrap();
+    let stand_ins = stand_ins().await;
     let (code, text) = release.run(&stand_ins, &[]).await;
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("\"deployed\"") && text.contains("1.0.0"), "{text}");
     for file in ["index.html", "assets/app-1f2e3d4c.js"] {
-        let there = stand_ins.store().get(BUCKET, file).unwrap();
-        assert_eq!(there.content.to_bytes(), std::fs::read(release.site.path().join(file)).unwrap(), "{file}");
+        let seen = stand_ins.edge().fetch(&format!("/{file}"));
+        assert_eq!(seen.body, std::fs::read(release.site.path().join(file)).unwrap(), "{file}");
     }
+    assert!(stand_ins.faults().count("CreateInvalidation") > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_ends_the_container_with_the_jobs_code() {
     let Some(release) = release().await else { return };
-    let stand_ins = StandIns::builder().start().await.unwrap();
+    let stand_ins = stand_ins().await;
     let gate = Gate::new();
     stand_ins.faults().always(When::key("PutObject", "assets/app-1f2e3d4c.js"), Effect::HoldBefore(gate.clone()));
     let run = release.podman.run(&release.image, &environment(&stand_ins), &[]).spawn().unwrap();
     gate.arrived(1).await;
-    // Podman hands the signal on to the container's first process, as the kubelet does.
-    let killed = Command::new("kill").args(["-TERM", &run.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+    // As the kubelet does it: SIGTERM, and SIGKILL (137) where the time was not enough.
+    let stopped = release.podman.command().args(["stop", "--time", GRACE, CONTAINER]).output().unwrap();
+    assert!(stopped.status.success(), "{}", String::from_utf8_lossy(&stopped.stderr));
     let (code, text) = tokio::task::spawn_blocking(|| end(run)).await.unwrap();
     assert_eq!(code, 143, "{text}");
     assert!(stand_ins.store().get(BUCKET, "index.html").is_err());
     gate.open();
+    stand_ins.faults().clear();
+
+    // The Job's next try does not have to wait for a lease.
+    let (code, text) = release.run(&stand_ins, &[]).await;
+    assert_eq!(code, 0, "{text}");
+    assert!(stand_ins.store().get(BUCKET, "index.html").is_ok());
 }
 
 /// The Job does not read what is as it was cut; what it uploads is checked against the manifest in the image.
@@ -231,7 +251,7 @@ async fn a_site_that_was_changed_in_the_image_is_not_uploaded() {
     std::fs::set_permissions(changed.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     let in_place = [(changed.path(), SCRIPT)];
 
-    let stand_ins = StandIns::builder().start().await.unwrap();
+    let stand_ins = stand_ins().await;
     let (code, text) = release.run(&stand_ins, &in_place).await;
     assert_eq!(code, 2, "{text}");
     assert!(text.contains("has another content, by the manifest") && text.contains("/site.manifest.json"), "{text}");

@@ -110,8 +110,8 @@ async fn a_tag_that_comes_up_meanwhile_on_an_immutable_registry() {
     let site = small_site();
     let base_there: Reference = registry.repository("deploy").tagged("1.0.0".parse().unwrap());
     let refusal = r#"{"errors":[{"code":"TAG_INVALID","message":"The image tag '1.0.0' already exists and cannot be overwritten because the tag is immutable."}]}"#;
-    for same in [true, false] {
-        let path = format!("immutable-{same}");
+    for (status, same) in [400, 403, 412].into_iter().flat_map(|status| [(status, true), (status, false)]) {
+        let path = format!("immutable-{status}-{same}");
         let other = small_site();
         if !same {
             write(other.path(), &[("index.html", "another")]);
@@ -132,7 +132,7 @@ async fn a_tag_that_comes_up_meanwhile_on_an_immutable_registry() {
                 if !came.swap(true, Ordering::SeqCst) {
                     try_cut(direct.as_ref(), &rival).await.unwrap();
                 }
-                Action::Answer(StatusCode::BAD_REQUEST, Vec::new(), refusal.to_owned())
+                Action::Answer(StatusCode::from_u16(status).unwrap(), Vec::new(), refusal.to_owned())
             }
         });
         let repository: Repository = format!("{}/{path}", proxy.host).parse().unwrap();
@@ -192,6 +192,25 @@ async fn a_registry_that_loses_a_blob_gets_no_tag() {
     assert!(matches!(error, Error::Lost(_)), "{error}");
     assert_eq!(error.class().exit_code(), 5);
     assert!(!check_tag(&registry, "liar").await);
+}
+
+/// A run that ended before its tag: the next one sends nothing again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_arrived_is_not_sent_again() {
+    let Some((registry, proxy, base)) = behind_proxy().await else { return };
+    let client = client(&proxy.host, 2);
+    let site = small_site();
+    let repository: Repository = format!("{}/resumed", proxy.host).parse().unwrap();
+    let request = request(site.path(), &base, &repository, "1.0.0");
+    proxy.act(|call| if call.sets_tag() { Action::Reset } else { Action::Forward });
+    let error = try_cut(&client, &request).await.unwrap_err();
+    assert_eq!(error.class().exit_code(), 5, "{error}");
+    assert!(!check_tag(&registry, "resumed").await);
+    proxy.act(|_| Action::Forward);
+    let outcome = try_cut(&client, &request).await.unwrap();
+    // Of each of the two platforms the base's layer and a configuration, and the one layer of the site.
+    assert_eq!((outcome.blobs.sent, outcome.blobs.bytes_sent, outcome.blobs.present), (0, 0, 5), "{:?}", outcome.blobs);
+    assert!(check_tag(&registry, "resumed").await);
 }
 
 /// What a registry that will not mount does: 202, and an upload begins (distribution specification).
