@@ -296,6 +296,42 @@ async fn a_branch_gets_a_tag_of_its_own_kind() {
     assert_eq!(cut["channel"], "branch");
 }
 
+/// The program at a terminal of `script` (util-linux); what the terminal was sent.
+#[cfg(target_os = "linux")]
+fn at_terminal(tagger: Tagger, arguments: &str) -> String {
+    let program = tagger.set("IMAGE_LOG", "auto").set("TERM", "xterm").command(&[]);
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command"]);
+    script.arg(format!("stty cols 100; {} {arguments}", program.get_program().to_str().unwrap())).arg("/dev/null");
+    let variables = program.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    script.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).envs(variables);
+    script.current_dir(program.get_current_dir().unwrap()).stdin(std::process::Stdio::null());
+    String::from_utf8(script.output().unwrap().stdout).unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_at_a_terminal_is_gone_before_the_result() {
+    if !has("script") || !has("stty") {
+        return;
+    }
+    let Some((registry, base)) = registry(&["amd64"]).await else { return };
+    let site = small_site();
+    let directory = tempfile::tempdir().unwrap();
+    let tagger = || pipeline(directory.path(), &registry, &base, site.path(), "1.4.2");
+    let shown = at_terminal(tagger(), "cut");
+    let (progress, result) = shown.rsplit_once('\u{1b}').unwrap();
+    assert!(progress.contains("pushing [") && progress.contains("tagging"), "{shown:?}");
+    // The last that is done to the line is that it is cleared, and the result has it for itself.
+    let result = result.replace("\r\n", "\n");
+    assert!(result.starts_with(&format!("[2Kcut {}:1.4.2\n", registry.repository("webapp"))), "{shown:?}");
+    assert_eq!(result.lines().count(), 5, "{shown:?}");
+
+    let missing = registry.repository("none").tagged("1".parse().unwrap());
+    let shown = at_terminal(tagger(), &format!("cut --base {missing}"));
+    assert!(shown.rsplit_once('\u{1b}').unwrap().1.starts_with(&format!("[2Kimage-tagger: {missing}: ")), "{shown:?}");
+}
+
 /// An image that docker built, tagged afterwards.
 #[tokio::test(flavor = "multi_thread")]
 async fn tag_names_an_image_without_pulling_it() {

@@ -10,7 +10,7 @@ use deploy_config::{Environment, ImageRequirements, ImageSettings, Log, Program}
 use image_tagger::auth::Chain;
 use image_tagger::progress::Progress;
 use image_tagger::reference::{Reference, Repository};
-use image_tagger::registry::{HttpOptions, HttpRegistry, Policy, Retrying};
+use image_tagger::registry::{HttpOptions, HttpRegistry, Policy, Requests, Retrying};
 use image_tagger::version::{ReleaseName, decide};
 use image_tagger::{Error, cut, evidence, inspect, tag};
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,6 +21,7 @@ mod told;
 
 use args::{Args, Command};
 use output::Output;
+use told::Told;
 
 /// Exit codes of a process that was told to stop: 128 and the signal's number.
 const INTERRUPTED: u8 = 130;
@@ -45,7 +46,8 @@ pub(crate) fn run() -> ExitCode {
         Err(problems) => return Output::new(args.log_if_known()).failed(&problems.into()),
     };
     let output = Output::new(settings.log);
-    let progress: Arc<dyn Progress> = told::progress(settings.log);
+    let told = Told::new(settings.log);
+    let progress = told.progress();
     for warning in warnings {
         progress.tell(&image_tagger::progress::Event::Warning(&warning.to_string()));
     }
@@ -53,16 +55,28 @@ pub(crate) fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return output.failed(&Error::Internal(error.to_string())),
     };
-    let code = runtime.block_on(async {
+    let ended = runtime.block_on(async {
         tokio::select! {
-            done = execute(&args.command, &settings, Arc::clone(&progress), &output) => done,
-            code = stopped() => Ok(output.interrupted(code)),
+            done = execute(&args.command, &settings, progress) => Ok(done),
+            code = stopped() => Err(code),
         }
     });
     // What still reads or packs files in a thread is not waited for.
     runtime.shutdown_background();
-    drop(progress);
-    code.unwrap_or_else(|error| output.failed(&error))
+    told.end();
+    match ended {
+        Ok(Ok(done)) => output.done(&done, settings.repository.as_deref()),
+        Ok(Err(error)) => output.failed(&error),
+        Err(code) => output.interrupted(code),
+    }
+}
+
+/// What came of a command.
+enum Done {
+    Cut(cut::Outcome, Requests),
+    Name(ReleaseName),
+    Tagged(tag::Outcome),
+    Inspected(inspect::Inspection),
 }
 
 /// Waits for SIGINT or SIGTERM.
@@ -87,12 +101,7 @@ fn config(environment: &Environment, json: bool) -> ExitCode {
     }
 }
 
-async fn execute(
-    command: &Command,
-    settings: &ImageSettings,
-    progress: Arc<dyn Progress>,
-    output: &Output,
-) -> Result<ExitCode, Error> {
+async fn execute(command: &Command, settings: &ImageSettings, progress: Arc<dyn Progress>) -> Result<Done, Error> {
     match command {
         Command::Cut { .. } => {
             let name = name(settings)?;
@@ -100,9 +109,9 @@ async fn execute(
             let registry = registry(settings, &request.repository, Arc::clone(&progress))?;
             let outcome = cut::cut(&registry, &request, progress.as_ref()).await?;
             output::variables(settings, &outcome.version, outcome.tag.as_str(), &outcome.digest, &outcome.reference)?;
-            Ok(output.cut(&outcome, registry.inner().requests()))
+            Ok(Done::Cut(outcome, registry.inner().requests()))
         }
-        Command::Tags { .. } => Ok(output.tags(&name(settings)?, settings.repository.as_deref())),
+        Command::Tags { .. } => Ok(Done::Name(name(settings)?)),
         Command::Tag { source, .. } => {
             let name = name(settings)?;
             let repository: Repository = settings.repository.as_deref().unwrap_or_default().parse()?;
@@ -110,14 +119,15 @@ async fn execute(
             let registry = registry(settings, &repository, progress)?;
             let outcome = tag::tag(&registry, &source, &repository, &name).await?;
             output::variables(settings, &outcome.version, outcome.tag.as_str(), &outcome.digest, &outcome.reference)?;
-            Ok(output.tagged(&outcome))
+            Ok(Done::Tagged(outcome))
         }
         Command::Inspect { image, .. } => {
             let image: Reference = image.parse()?;
             let registry = registry(settings, &image.repository, progress)?;
-            Ok(output.inspection(&inspect::inspect(&registry, &image).await?))
+            Ok(Done::Inspected(inspect::inspect(&registry, &image).await?))
         }
-        Command::Config { .. } => Ok(ExitCode::SUCCESS),
+        // Done before there are settings.
+        Command::Config { .. } => Err(Error::Internal("`config` asked of a registry".to_owned())),
     }
 }
 

@@ -13,6 +13,8 @@ use image_tagger::version::ReleaseName;
 use image_tagger::{Error, ErrorClass, cut, tag};
 use serde_json::{Value, json};
 
+use super::Done;
+
 /// How results are written.
 pub(crate) struct Output {
     json: bool,
@@ -24,7 +26,17 @@ impl Output {
         Self { json: log == Log::Json, started: std::time::Instant::now() }
     }
 
-    pub(crate) fn cut(&self, outcome: &cut::Outcome, requests: Requests) -> ExitCode {
+    /// Reports a success.
+    pub(crate) fn done(&self, done: &Done, repository: Option<&str>) -> ExitCode {
+        match done {
+            Done::Cut(outcome, requests) => self.cut(outcome, *requests),
+            Done::Name(name) => self.tags(name, repository),
+            Done::Tagged(outcome) => self.tagged(outcome),
+            Done::Inspected(inspection) => self.inspection(inspection),
+        }
+    }
+
+    fn cut(&self, outcome: &cut::Outcome, requests: Requests) -> ExitCode {
         let seconds = self.started.elapsed().as_secs_f64();
         let mut json = serde_json::to_value(outcome).unwrap_or_default();
         json["requests"] = json!(requests.requests);
@@ -54,7 +66,7 @@ impl Output {
     }
 
     /// The text form is one image a line, to be used in a command.
-    pub(crate) fn tags(&self, name: &ReleaseName, repository: Option<&str>) -> ExitCode {
+    fn tags(&self, name: &ReleaseName, repository: Option<&str>) -> ExitCode {
         let image = repository.map_or_else(|| name.tag.to_string(), |repository| format!("{repository}:{}", name.tag));
         let json = json!({
             "result": "tags",
@@ -66,7 +78,7 @@ impl Output {
         self.result(&json, || format!("{image}\n"))
     }
 
-    pub(crate) fn tagged(&self, outcome: &tag::Outcome) -> ExitCode {
+    fn tagged(&self, outcome: &tag::Outcome) -> ExitCode {
         let json = serde_json::to_value(outcome).unwrap_or_default();
         let head = match outcome.result {
             tag::Status::Tagged => "tagged",
@@ -75,7 +87,7 @@ impl Output {
         self.result(&json, || format!("{head} {}\n  {}\n", outcome.image, outcome.reference))
     }
 
-    pub(crate) fn inspection(&self, inspection: &Inspection) -> ExitCode {
+    fn inspection(&self, inspection: &Inspection) -> ExitCode {
         let mut json = serde_json::to_value(inspection).unwrap_or_default();
         json["result"] = json!("inspected");
         self.result(&json, || inspection_text(inspection))
