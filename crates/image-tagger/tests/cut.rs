@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use image_tagger::reference::{Digest, Reference};
-use image_tagger::registry::Registry as _;
+use image_tagger::registry::{Policy, Registry as _};
 use serde_json::Value;
 use support::registry::DockerRegistry;
 use support::{COMMIT, Tagger, client, has, pull_whole, push_base, real_site, request, small_site, try_cut, write};
@@ -244,7 +244,7 @@ async fn a_foreign_image_under_the_tag_is_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_cuts_of_the_same_at_once() {
     let Some((registry, base)) = registry(&["amd64"]).await else { return };
-    let client = client(&registry.host, 3);
+    let client = client(&registry.host, Policy::default().attempts);
     for round in 0..10 {
         let repository = registry.repository(&format!("same-{round}"));
         let (one, other) = (small_site(), small_site());
@@ -263,7 +263,7 @@ async fn two_cuts_of_the_same_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_cuts_of_different_sites_at_once_leave_one_whole_image() {
     let Some((registry, base)) = registry(&["amd64"]).await else { return };
-    let client = client(&registry.host, 3);
+    let client = client(&registry.host, Policy::default().attempts);
     for round in 0..10 {
         let repository = registry.repository(&format!("other-{round}"));
         let (one, other) = (small_site(), small_site());

@@ -213,6 +213,30 @@ async fn what_arrived_is_not_sent_again() {
     assert!(check_tag(&registry, "resumed").await);
 }
 
+/// Debian's registry does this when two runs push the same blob at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_forgets_a_blob_for_a_moment() {
+    let Some((registry, proxy, base)) = behind_proxy().await else { return };
+    let client = client(&proxy.host, 2);
+    let site = small_site();
+    let body = r#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}"#;
+    for (always, path) in [(false, "momentary"), (true, "for-ever")] {
+        let before = Arc::new(AtomicBool::new(false));
+        proxy.act(move |call| {
+            let is_manifest = call.method == http::Method::PUT && call.path.contains("/manifests/");
+            if is_manifest && (always || !before.swap(true, Ordering::SeqCst)) {
+                Action::Answer(StatusCode::BAD_REQUEST, Vec::new(), body.to_owned())
+            } else {
+                Action::Forward
+            }
+        });
+        let repository: Repository = format!("{}/{path}", proxy.host).parse().unwrap();
+        let result = try_cut(&client, &request(site.path(), &base, &repository, "1.0.0")).await;
+        assert_eq!(result.err().map(|error| error.class().exit_code()), always.then_some(5));
+        assert_eq!(check_tag(&registry, path).await, !always);
+    }
+}
+
 /// What a registry that will not mount does: 202, and an upload begins (distribution specification).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mount_that_is_declined_becomes_a_copy() {

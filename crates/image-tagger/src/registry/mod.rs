@@ -9,8 +9,10 @@ use bytes::Bytes;
 use crate::image::{Descriptor, Manifest};
 use crate::reference::{Digest, Reference, Repository};
 
+mod answer;
 mod challenge;
 mod http;
+mod login;
 mod retry;
 
 pub use http::{HttpOptions, HttpRegistry, Requests};
