@@ -240,6 +240,37 @@ pub enum ErrorClass {
     Interrupted,
 }
 
+impl ErrorClass {
+    /// The exit code of a program that ends for this: one for each class, so that a Job's policy can tell them apart. Of
+    /// [`ErrorClass::Interrupted`] it is that of SIGINT; who knows the signal says 128 and its number, as shells do.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Bug => 1,
+            Self::Usage => 2,
+            Self::NotPermitted => 3,
+            Self::Conflict => 4,
+            Self::Transient => 5,
+            Self::Verification => 6,
+            Self::Refused => 7,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// Its name where a result is written as JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bug => "bug",
+            Self::Usage => "usage",
+            Self::NotPermitted => "not-permitted",
+            Self::Conflict => "conflict",
+            Self::Transient => "transient",
+            Self::Verification => "verification",
+            Self::Refused => "refused",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 impl Error {
     /// Its class.
     pub fn class(&self) -> ErrorClass {

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use asset_sync::Deployer;
 use asset_sync::deploy::{LeaseStatus, PlanReport, ReleaseInfo, Report, RollbackTo, Status};
 use asset_sync::site::Site;
 use asset_sync::verify::HttpVerifier;
+use asset_sync::{Deployer, ErrorClass};
 use deploy_config::{Environment, Program, Requirements, Settings, Table};
 use tokio::runtime;
 use tokio::task::spawn_blocking;
 
 use crate::args::Command;
 use crate::connect::{self, Clients};
-use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::hint::Surroundings;
 use crate::output::{Heading, Output};
@@ -61,7 +60,7 @@ pub(crate) fn execute(command: &Command, environment: &Environment, output: &Out
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Exit::Transient, format!("cannot start threads: {error}")))?;
+        .map_err(|error| Failure::new(ErrorClass::Transient, format!("cannot start threads: {error}")))?;
     let done = runtime.block_on(connected(command, environment, &settings, prepared, output));
     // A scan that was interrupted goes on in its thread; nobody waits for it.
     runtime.shutdown_background();
@@ -117,7 +116,7 @@ async fn connected(
 ) -> Result<Done, Failure> {
     let log = output.log();
     let signals = Signals::listen(move |name| log.stopping(name))
-        .map_err(|error| Failure::new(Exit::Transient, format!("cannot listen to signals: {error}")))?;
+        .map_err(|error| Failure::new(ErrorClass::Transient, format!("cannot listen to signals: {error}")))?;
     let surroundings = connect::surroundings(settings, environment);
     #[cfg(feature = "local")]
     if let Some(folder) = command.local() {

@@ -23,16 +23,16 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hint: None, not_verified: None }
+    pub(crate) fn new(exit: impl Into<Exit>, message: impl Into<String>) -> Self {
+        Self { exit: exit.into(), message: message.into(), hint: None, not_verified: None }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self::new(Exit::Usage, message)
+        Self::new(ErrorClass::Usage, message)
     }
 
     pub(crate) fn bug(message: &str) -> Self {
-        Self::new(Exit::Bug, format!("internal error: {message}. This is a bug"))
+        Self::new(ErrorClass::Bug, format!("internal error: {message}. This is a bug"))
     }
 
     pub(crate) fn hinted(mut self, hint: impl Into<String>) -> Self {
@@ -42,8 +42,7 @@ impl Failure {
 
     /// Told to stop, before anything was begun.
     pub(crate) fn interrupted(signal: Option<u8>) -> Self {
-        let exit = Exit::of(ErrorClass::Interrupted, signal);
-        Self::new(exit, "interrupted before anything was written")
+        Self::new(Exit::interrupted(signal), "interrupted before anything was written")
     }
 
     /// An error of the library.

@@ -5,13 +5,13 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use asset_sync::ErrorClass;
 use asset_sync::bucket::{S3Bucket, S3Options};
 use asset_sync::cdn::CloudFront;
 use aws_credential_types::Credentials;
 use deploy_config::{Environment, Settings, variables};
 use stand_ins::{ACCESS_KEY, BUCKET, DISTRIBUTION, Distribution, REGION, SECRET_KEY, StandIns, StartError, StoreError};
 
-use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// What `--local` decides, and what it makes unnecessary.
@@ -105,9 +105,10 @@ fn prepare(folder: &Path) -> io::Result<()> {
 fn failure(error: &StartError, folder: &Path) -> Failure {
     match error {
         StartError::Store(StoreError::InUse { .. }) => {
-            Failure::new(Exit::Transient, format!("{} is in use by another `deploy --local`", folder.display())).hinted(
-                "Wait for it, end it (Ctrl-C in `deploy serve --local`), or name another folder with --local-dir",
-            )
+            Failure::new(ErrorClass::Transient, format!("{} is in use by another `deploy --local`", folder.display()))
+                .hinted(
+                    "Wait for it, end it (Ctrl-C in `deploy serve --local`), or name another folder with --local-dir",
+                )
         }
         StartError::Listen { port, .. } if *port != 0 => {
             Failure::usage(error.to_string()).hinted("Name another port with --port, or leave it out to get a free one")

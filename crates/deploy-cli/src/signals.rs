@@ -37,7 +37,7 @@ impl Signals {
                 };
                 let first = listening.first.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
                 if first.is_err() {
-                    exit(i32::from(Exit::Interrupted(number).code()));
+                    exit(i32::from(Exit::interrupted(Some(number)).code()));
                 }
                 told(name);
                 listening.stop.cancel();

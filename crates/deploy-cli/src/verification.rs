@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use asset_sync::verify::{Fault, HttpVerifier, InvalidVerifier, Observation, Verdict, VerifierOptions};
-use asset_sync::{Deployer, Error};
+use asset_sync::{Deployer, Error, ErrorClass};
 use deploy_config::{Settings, Verification, Verify};
 
 use crate::args::Command;
-use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::hint::verdict_hint;
 
@@ -97,7 +96,7 @@ fn connect(options: &VerifierOptions) -> Result<HttpVerifier, Failure> {
             Failure::usage(format!("DEPLOY_PUBLIC_URL: is not the URL of a site: {reason}"))
         }
         InvalidVerifier::Header { .. } => Failure::usage(format!("DEPLOY_VERIFY_HEADER: {error}")),
-        InvalidVerifier::Client(_) => Failure::new(Exit::Transient, error.to_string()),
+        InvalidVerifier::Client(_) => Failure::new(ErrorClass::Transient, error.to_string()),
     })
 }
 
@@ -128,7 +127,7 @@ fn failure(fault: Fault, verdict: &Verdict) -> Failure {
         Fault::Unreachable => format!("the site could not be looked at: {seen}"),
         Fault::Unseen => format!("a part of the site could not be looked at: {seen}"),
     };
-    Failure { hint: Some(verdict_hint(fault)), ..Failure::new(Exit::Verification, message) }
+    Failure { hint: Some(verdict_hint(fault)), ..Failure::new(ErrorClass::Verification, message) }
 }
 
 fn some(observations: &[Observation]) -> String {
@@ -147,7 +146,7 @@ mod tests {
     fn a_url_with_a_login_or_a_query_is_refused_and_not_shown() {
         for url in ["https://me:planted@www.example.com/", "https://www.example.com/?token=planted"] {
             let failure = connect(&VerifierOptions::new(url)).unwrap_err();
-            assert_eq!(failure.exit, Exit::Usage);
+            assert_eq!(failure.exit, ErrorClass::Usage.into());
             assert!(failure.message.starts_with("DEPLOY_PUBLIC_URL: "), "{}", failure.message);
             assert!(!failure.message.contains("planted"), "{}", failure.message);
         }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use asset_sync::ErrorClass;
 use asset_sync::site::{RulesError, ScanError};
 use deploy_config::Problems;
 
@@ -118,39 +119,8 @@ impl std::fmt::Display for Differing<'_> {
     }
 }
 
-/// What a caller can do about an [`Error`]; the exit code says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorClass {
-    /// A bug in this program: 1.
-    Bug,
-    /// The input or the configuration is wrong: 2.
-    Usage,
-    /// The credentials or the rights do not suffice: 3.
-    NotPermitted,
-    /// Another image is in the way; no retry cures that: 4.
-    Conflict,
-    /// It may work later: 5.
-    Transient,
-    /// Stopped for safety: 7.
-    Refused,
-}
-
-impl ErrorClass {
-    /// The process's exit code, the same as `deploy`'s.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Bug => 1,
-            Self::Usage => 2,
-            Self::NotPermitted => 3,
-            Self::Conflict => 4,
-            Self::Transient => 5,
-            Self::Refused => 7,
-        }
-    }
-}
-
 impl Error {
-    /// Its class.
+    /// Its class, the same as `deploy`'s: the exit code tells what can be done about it.
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Configuration(_)

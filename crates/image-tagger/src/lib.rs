@@ -24,4 +24,5 @@ pub mod site;
 pub mod tag;
 pub mod version;
 
-pub use error::{Error, ErrorClass, Taken};
+pub use asset_sync::ErrorClass;
+pub use error::{Error, Taken};

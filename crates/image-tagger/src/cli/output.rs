@@ -95,34 +95,26 @@ impl Output {
 
     /// Reports a failure.
     pub(crate) fn failed(&self, error: &Error) -> ExitCode {
-        let class = match error.class() {
-            ErrorClass::Bug => "bug",
-            ErrorClass::Usage => "usage",
-            ErrorClass::NotPermitted => "not-permitted",
-            ErrorClass::Conflict => "conflict",
-            ErrorClass::Transient => "transient",
-            ErrorClass::Refused => "refused",
-        };
-        self.error(class, &error.to_string(), error.class().exit_code())
+        self.error(error.class(), &error.to_string(), error.class().exit_code())
     }
 
     /// Reports that the process was told to stop.
     pub(crate) fn interrupted(&self, code: u8) -> ExitCode {
         self.error(
-            "interrupted",
+            ErrorClass::Interrupted,
             "interrupted before the tag was known to be set: run again, and it is found if it was",
             code,
         )
     }
 
-    fn error(&self, class: &str, message: &str, code: u8) -> ExitCode {
+    fn error(&self, class: ErrorClass, message: &str, code: u8) -> ExitCode {
         let mut stderr = std::io::stderr().lock();
         for line in message.lines() {
             let _ = writeln!(stderr, "image-tagger: {line}");
         }
         if self.json {
             print(
-                &json!({"result": "failed", "error": {"class": class, "message": message}, "exit_code": code})
+                &json!({"result": "failed", "error": {"class": class.name(), "message": message}, "exit_code": code})
                     .to_string(),
             );
         }
