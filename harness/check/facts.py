@@ -16,6 +16,7 @@ from .files import ROOT
 # What `image-tagger cut` sets in the image; the story looks at a real one and compares.
 SET_BY_IMAGE = {
     "DEPLOY_SOURCE": "/site",
+    "DEPLOY_SITE_MANIFEST": "/site.manifest.json",
     "DEPLOY_VERSION": "1.4.2",
     "DEPLOY_BUILD": "7",
     "DEPLOY_RULES": "/site-rules.toml",
