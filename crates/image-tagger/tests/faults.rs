@@ -6,14 +6,16 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use http::StatusCode;
+use image_tagger::auth::Chain;
 use image_tagger::reference::{Reference, Repository};
 use image_tagger::registry::{Registry as _, RegistryErrorKind};
 use image_tagger::{Error, cut};
-use support::proxy::{Action, Proxy};
+use support::proxy::{Action, Call, Proxy};
 use support::registry::DockerRegistry;
-use support::{client, pull_whole, push_base, request, small_site, try_cut, write};
+use support::{client, client_within, pull_whole, push_base, request, small_site, try_cut, write};
 
 /// A registry behind a proxy, with a base image of two platforms.
 async fn behind_proxy() -> Option<(DockerRegistry, Proxy, Reference)> {
@@ -211,6 +213,38 @@ async fn what_arrived_is_not_sent_again() {
     // Of each of the two platforms the base's layer and a configuration, and the one layer of the site.
     assert_eq!((outcome.blobs.sent, outcome.blobs.bytes_sent, outcome.blobs.present), (0, 0, 5), "{:?}", outcome.blobs);
     assert!(check_tag(&registry, "resumed").await);
+}
+
+/// No answer at all: the timeout ends the request, and another is made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_does_not_answer() {
+    type Stalls = fn(&Call) -> bool;
+    let Some((registry, proxy, base)) = with_base(&["amd64"]).await else { return };
+    let client = client_within(&proxy.host, 6, Chain::default(), Duration::from_secs(1));
+    let site = small_site();
+    let stalls: [(&str, Stalls); 4] = [
+        ("manifest", |call| call.method == http::Method::GET),
+        ("upload", |call| call.method == http::Method::POST),
+        ("blob", |call| call.method == http::Method::PUT && call.path.contains("/blobs/")),
+        ("tag", Call::sets_tag),
+    ];
+    for (name, stalls) in stalls {
+        let stalled = Arc::new(AtomicBool::new(false));
+        let before = Arc::clone(&stalled);
+        proxy.decide(move |call| {
+            let stall = stalls(&call) && !before.swap(true, Ordering::SeqCst);
+            async move {
+                if stall {
+                    std::future::pending::<()>().await;
+                }
+                Action::Forward
+            }
+        });
+        let repository: Repository = format!("{}/{name}", proxy.host).parse().unwrap();
+        let outcome = try_cut(&client, &request(site.path(), &base, &repository, "1.0.0")).await;
+        assert_eq!(outcome.unwrap_or_else(|error| panic!("{name}: {error}")).result, cut::Status::Cut, "{name}");
+        assert!(stalled.load(Ordering::SeqCst) && check_tag(&registry, name).await, "{name}");
+    }
 }
 
 /// Debian's registry does this when two runs push the same blob at once.

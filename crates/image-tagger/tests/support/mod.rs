@@ -74,10 +74,15 @@ pub fn client(host: &str, attempts: u32) -> Retrying<HttpRegistry> {
 }
 
 pub fn client_with(host: &str, attempts: u32, keychain: Chain) -> Retrying<HttpRegistry> {
+    client_within(host, attempts, keychain, Duration::from_secs(30))
+}
+
+/// The same with another timeout for each request.
+pub fn client_within(host: &str, attempts: u32, keychain: Chain, timeout: Duration) -> Retrying<HttpRegistry> {
     let http = HttpRegistry::new(HttpOptions {
         keychain: Arc::new(keychain),
         insecure: vec![host.to_owned()],
-        timeout: Duration::from_secs(30),
+        timeout,
         progress: Arc::new(Silent),
     })
     .unwrap();
