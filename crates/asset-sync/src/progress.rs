@@ -100,6 +100,13 @@ pub enum Event {
         #[serde(rename = "seconds", serialize_with = "as_seconds")]
         waited: Duration,
     },
+    /// The store fails, and requests are tried again. Told from time to time while that lasts.
+    Retrying {
+        /// The last failure, with its request id.
+        failure: String,
+        /// How many requests of the run were sent again so far.
+        retries: u64,
+    },
     /// An invalidation was made or found.
     Invalidation {
         /// The distribution.

@@ -136,7 +136,7 @@ async fn connected(
         local.shutdown().await;
         return done;
     }
-    let clients = Clients::connect(settings).await;
+    let clients = Clients::connect(settings, environment).await;
     Run { command, settings, prepared, output, signals, surroundings }.with(clients, false).await
 }
 

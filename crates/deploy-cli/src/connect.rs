@@ -15,6 +15,7 @@ use asset_sync::state::{StateArea, Target};
 use asset_sync::verify::{HttpVerifier, OnFailure, Verifier};
 use deploy_config::{Environment, Program, Requirements, Settings, Source, Table, Verify, Warning, variables};
 use jiff::SignedDuration;
+use url::{Host, Url};
 
 use crate::args::Command;
 use crate::failure::Failure;
@@ -104,14 +105,26 @@ pub(crate) struct Clients {
 
 impl Clients {
     /// As the AWS SDK's variables say. Sends no request.
-    pub(crate) async fn connect(settings: &Settings) -> Self {
-        Self { bucket: S3Bucket::connect(s3_options(settings)).await, cdn: CloudFront::connect().await }
+    pub(crate) async fn connect(settings: &Settings, environment: &Environment) -> Self {
+        let table = environment.table(Program::Deploy);
+        let is_here = |name: &str| {
+            let url = value(&table, name).or_else(|| value(&table, "AWS_ENDPOINT_URL"));
+            url.is_some_and(|url| is_loopback(&url))
+        };
+        let options = S3Options { direct: is_here("AWS_ENDPOINT_URL_S3"), ..s3_options(settings) };
+        let cdn = if is_here("AWS_ENDPOINT_URL_CLOUDFRONT") {
+            CloudFront::connect_directly().await
+        } else {
+            CloudFront::connect().await
+        };
+        Self { bucket: S3Bucket::connect(options).await, cdn }
     }
 
     /// Those of the target within this process.
     #[cfg(feature = "local")]
     pub(crate) fn local(local: &crate::local::Local, settings: &Settings) -> Self {
-        Self { bucket: local.bucket(s3_options(settings)), cdn: local.cdn() }
+        let options = S3Options { direct: true, ..s3_options(settings) };
+        Self { bucket: local.bucket(options), cdn: local.cdn() }
     }
 
     /// A deployer to them.
@@ -133,6 +146,16 @@ impl Clients {
             options.invalidation_poll = std::time::Duration::from_millis(20);
         }
         Deployer::new(&target.prefix, Arc::new(self.bucket), area, state, cdn, options)
+    }
+}
+
+/// Whether a URL is one of this machine.
+fn is_loopback(url: &str) -> bool {
+    match Url::parse(url).ok().as_ref().and_then(Url::host) {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
     }
 }
 
@@ -196,4 +219,19 @@ fn owner() -> String {
         .or_else(|_| env::var("HOSTNAME").map_err(std::io::Error::other));
     let host = host.as_deref().map_or("unknown host", str::trim);
     format!("deploy {} on {host}, process {}", env!("CARGO_PKG_VERSION"), process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_on_this_machine_is_known_by_its_host() {
+        for url in ["http://127.0.0.1:4566", "https://localhost/", "http://[::1]:9", "http://s3.localhost:3900"] {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in ["https://s3.eu-central-1.amazonaws.com", "http://10.0.0.1", "http://localhost.example.com", "no"] {
+            assert!(!is_loopback(url), "{url}");
+        }
+    }
 }

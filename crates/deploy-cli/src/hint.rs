@@ -74,6 +74,11 @@ pub(crate) fn hint(error: &Error, around: &Surroundings) -> Option<String> {
         Error::Scan(error) => Some(scan_hint(error)),
         Error::NotAsCut { .. } => Some(MANIFEST_HINT.to_owned()),
         Error::NotVerified(seen) => Some(not_verified_hint(seen)),
+        Error::LeaseLost { .. } => Some("Run again. `deploy status` shows what is live and who holds the lease".to_owned()),
+        Error::Unsettled { .. } => Some(
+            "Two writers are what the lease cannot prevent where one of them does not take it: is an older script still running?".to_owned(),
+        ),
+        Error::Read { .. } => Some("See that the user this runs as may read it".to_owned()),
         _ => None,
     }
 }
@@ -180,7 +185,7 @@ fn bucket_hint(error: &BucketError, around: &Surroundings) -> Option<String> {
             "Set DEPLOY_REGION (or AWS_REGION) to the region of the bucket {:?}; it is {:?}",
             error.bucket, around.region
         )),
-        BucketErrorKind::Credentials => Some(credentials_hint(around)),
+        BucketErrorKind::Credentials => Some(credentials_hint(around, &error.message)),
         BucketErrorKind::Denied => Some(denied_on_bucket(error, around)),
         BucketErrorKind::Invalid => around.endpoint.as_ref().map(|url| {
             format!(
@@ -188,10 +193,10 @@ fn bucket_hint(error: &BucketError, around: &Surroundings) -> Option<String> {
             )
         }),
         BucketErrorKind::Throttled => Some("A lower DEPLOY_CONCURRENCY asks less of the store at once; DEPLOY_RETRY_TIMEOUT sets how long a request is tried again".to_owned()),
-        BucketErrorKind::Transient => around
-            .endpoint
-            .as_ref()
-            .map(|url| format!("The server is {url} (AWS_ENDPOINT_URL_S3): see that it runs and can be reached")),
+        BucketErrorKind::Transient => Some(match &around.endpoint {
+            Some(url) => format!("The server is {url} (AWS_ENDPOINT_URL_S3): see that it runs and can be reached"),
+            None => "The next run goes on where this one ended. DEPLOY_RETRY_TIMEOUT sets how long a request is tried again".to_owned(),
+        }),
         BucketErrorKind::NotFound | BucketErrorKind::PreconditionFailed | BucketErrorKind::ContentMismatch => None,
     }
 }
@@ -202,15 +207,26 @@ fn cdn_hint(error: &CdnError, around: &Surroundings) -> Option<String> {
             "Check DEPLOY_DISTRIBUTION_IDS: these credentials know no distribution {:?}. Ids begin with E and are not domain names",
             error.distribution
         )),
-        CdnErrorKind::Credentials => Some(credentials_hint(around)),
-        CdnErrorKind::Denied => Some(format!(
-            "Allow cloudfront:{} on arn:{}:cloudfront::<account>:distribution/{}. The invalidation stays on record, and the next run makes it",
-            error.operation,
-            around.partition(),
-            error.distribution
-        )),
-        _ => None,
+        CdnErrorKind::Credentials => Some(credentials_hint(around, &error.message)),
+        CdnErrorKind::Denied => {
+            let arn = format!("arn:{}:cloudfront::<account>:distribution/{}", around.partition(), error.distribution);
+            let allow = statement(&[&format!("cloudfront:{}", error.operation)], &arn);
+            Some(format!("{allow}. The invalidation stays on record, and the next run makes it"))
+        }
+        CdnErrorKind::Throttled | CdnErrorKind::Transient | CdnErrorKind::TooManyInProgress => Some(
+            "The new files are in place, and the invalidation stays on record: the next run makes it. DEPLOY_INVALIDATION_TIMEOUT sets how long it is tried".to_owned(),
+        ),
+        CdnErrorKind::ReferenceReused | CdnErrorKind::Invalid => None,
     }
+}
+
+/// What must stand in a policy.
+fn statement(actions: &[&str], resource: &str) -> String {
+    let actions: Vec<String> = actions.iter().map(|action| format!("\"{action}\"")).collect();
+    format!(
+        "Add to the policy of the role or user: {{\"Effect\": \"Allow\", \"Action\": [{}], \"Resource\": \"{resource}\"}}",
+        actions.join(", ")
+    )
 }
 
 /// What must be allowed for an operation. AWS rules: copies and conditions read what they are about.
@@ -226,29 +242,34 @@ fn actions(operation: &str) -> &'static [&'static str] {
 fn denied_on_bucket(error: &BucketError, around: &Surroundings) -> String {
     let arn = format!("arn:{}:s3:::{}", around.partition(), error.bucket);
     if error.operation.starts_with("List") || error.operation == "HeadBucket" {
-        return format!("Allow s3:ListBucket on {arn}, in the policy of the role or user and in the bucket's own");
+        return format!("{}. {NOT_DENIED}", statement(&["s3:ListBucket"], &arn));
     }
     // A state bucket of its own is not laid out by the target's prefix.
     let prefix =
         if around.state_bucket.as_deref() == Some(error.bucket.as_str()) { "" } else { around.prefix.as_str() };
     let kms = if error.message.to_ascii_lowercase().contains("kms") {
-        "; the bucket's KMS key asks for kms:GenerateDataKey and kms:Decrypt"
+        ". The bucket's KMS key asks for kms:GenerateDataKey and kms:Decrypt"
     } else {
         ""
     };
-    format!(
-        "Allow {} on {arn}/{prefix}*, in the policy of the role or user and in the bucket's own{kms}",
-        actions(error.operation).join(" and ")
-    )
+    let allow = statement(actions(error.operation), &format!("{arn}/{prefix}*"));
+    format!("{allow}. {NOT_DENIED}{kms}")
 }
 
-fn credentials_hint(around: &Surroundings) -> String {
+const NOT_DENIED: &str = "The bucket's own policy must not deny it";
+
+fn credentials_hint(around: &Surroundings, message: &str) -> String {
+    let expired = if message.contains("Expired") || message.contains("expired") {
+        "Temporary credentials ran out: run again with new ones, and it goes on where this run ended. "
+    } else {
+        ""
+    };
     let set = match around.credential_variables.as_slice() {
         [] => "None of them is set".to_owned(),
         names => format!("Set are {}", names.join(", ")),
     };
     format!(
-        "The AWS SDK looks, in this order, at AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), AWS_PROFILE, AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN, AWS_CONTAINER_CREDENTIALS_FULL_URI, and the instance. {set}"
+        "{expired}The AWS SDK looks, in this order, at AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), AWS_PROFILE, AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN, AWS_CONTAINER_CREDENTIALS_FULL_URI, and the instance. {set}"
     )
 }
 

@@ -41,12 +41,12 @@ fn of(error: &Error) -> String {
 #[test]
 fn permissions_are_named_by_action_and_resource() {
     let denied = |operation| of(&bucket(BucketErrorKind::Denied, operation));
-    assert_snapshot!(denied("PutObject"), @"Allow s3:PutObject and s3:GetObject on arn:aws:s3:::webapp/app/*, in the policy of the role or user and in the bucket's own");
-    assert_snapshot!(denied("ListObjectsV2"), @"Allow s3:ListBucket on arn:aws:s3:::webapp, in the policy of the role or user and in the bucket's own");
-    assert_snapshot!(denied("GetObject"), @"Allow s3:GetObject on arn:aws:s3:::webapp/app/*, in the policy of the role or user and in the bucket's own");
-    assert_snapshot!(denied("DeleteObjects"), @"Allow s3:DeleteObject and s3:GetObject on arn:aws:s3:::webapp/app/*, in the policy of the role or user and in the bucket's own");
-    assert_snapshot!(denied("AbortMultipartUpload"), @"Allow s3:AbortMultipartUpload on arn:aws:s3:::webapp/app/*, in the policy of the role or user and in the bucket's own");
-    assert_snapshot!(of(&cdn(CdnErrorKind::Denied)), @"Allow cloudfront:CreateInvalidation on arn:aws:cloudfront::<account>:distribution/E1ABC. The invalidation stays on record, and the next run makes it");
+    assert_snapshot!(denied("PutObject"), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it"#);
+    assert_snapshot!(denied("ListObjectsV2"), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": "arn:aws:s3:::webapp"}. The bucket's own policy must not deny it"#);
+    assert_snapshot!(denied("GetObject"), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it"#);
+    assert_snapshot!(denied("DeleteObjects"), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:DeleteObject", "s3:GetObject"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it"#);
+    assert_snapshot!(denied("AbortMultipartUpload"), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:AbortMultipartUpload"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it"#);
+    assert_snapshot!(of(&cdn(CdnErrorKind::Denied)), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["cloudfront:CreateInvalidation"], "Resource": "arn:aws:cloudfront::<account>:distribution/E1ABC"}. The invalidation stays on record, and the next run makes it"#);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_state_bucket_and_a_key_are_named_too() {
     };
     let mut around = around();
     around.region = "cn-north-1".into();
-    assert_snapshot!(bucket_hint(&error, &around).unwrap(), @"Allow s3:PutObject and s3:GetObject on arn:aws-cn:s3:::history/*, in the policy of the role or user and in the bucket's own; the bucket's KMS key asks for kms:GenerateDataKey and kms:Decrypt");
+    assert_snapshot!(bucket_hint(&error, &around).unwrap(), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "arn:aws-cn:s3:::history/*"}. The bucket's own policy must not deny it. The bucket's KMS key asks for kms:GenerateDataKey and kms:Decrypt"#);
     error.kind = BucketErrorKind::NoSuchBucket;
     around.endpoint = Some("http://127.0.0.1:3900".into());
     assert_snapshot!(bucket_hint(&error, &around).unwrap(), @r#"Check DEPLOY_STATE_BUCKET, which is "history", at http://127.0.0.1:3900 (AWS_ENDPOINT_URL_S3)"#);
@@ -72,7 +72,7 @@ fn a_state_bucket_and_a_key_are_named_too() {
 fn configuration_is_named_by_variable() {
     assert_snapshot!(of(&bucket(BucketErrorKind::NoSuchBucket, "ListObjectsV2")), @r#"Check DEPLOY_BUCKET, which is "webapp""#);
     assert_snapshot!(of(&bucket(BucketErrorKind::WrongRegion, "ListObjectsV2")), @r#"Set DEPLOY_REGION (or AWS_REGION) to the region of the bucket "webapp"; it is "eu-central-1""#);
-    assert_snapshot!(of(&bucket(BucketErrorKind::Throttled, "PutObject")), @"A lower DEPLOY_CONCURRENCY asks less of the store at once");
+    assert_snapshot!(of(&bucket(BucketErrorKind::Throttled, "PutObject")), @"A lower DEPLOY_CONCURRENCY asks less of the store at once; DEPLOY_RETRY_TIMEOUT sets how long a request is tried again");
     assert_snapshot!(of(&cdn(CdnErrorKind::NoSuchDistribution)), @r#"Check DEPLOY_DISTRIBUTION_IDS: these credentials know no distribution "E1ABC". Ids begin with E and are not domain names"#);
     assert_snapshot!(of(&bucket(BucketErrorKind::Credentials, "ListObjectsV2")), @"The AWS SDK looks, in this order, at AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), AWS_PROFILE, AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN, AWS_CONTAINER_CREDENTIALS_FULL_URI, and the instance. Set are AWS_ACCESS_KEY_ID");
     assert_eq!(of(&cdn(CdnErrorKind::Credentials)), of(&bucket(BucketErrorKind::Credentials, "ListObjectsV2")));
@@ -152,4 +152,133 @@ fn what_is_wrong_with_a_site_names_the_variables_it_is_about() {
         ScanProblem::NotAsCut { path: path(), manifest: path(), difference: asset_sync::site::Difference::Content };
     assert_snapshot!(of(vec![not_as_cut]), @"DEPLOY_SITE_MANIFEST names the manifest; set to nothing, it has every file read and none compared");
     assert_snapshot!(of(vec![ScanProblem::Integrity { path: path(), line: 1, target: Key::new("b").unwrap() }]), @"DEPLOY_TEMPLATES selects the files that take values");
+}
+
+/// The classes of failure, each as a person reads it: cause, variable or key, next step.
+#[test]
+fn every_class_of_failure_names_cause_place_and_next_step() {
+    let request = |kind, operation, key: Option<&str>, message: &str| -> Error {
+        BucketError {
+            kind,
+            operation,
+            bucket: "webapp".into(),
+            key: key.map(str::to_owned),
+            message: message.into(),
+            request_id: Some("4442587FB7D0A2F9".into()),
+            source: None,
+        }
+        .into()
+    };
+    let cdn = |kind, message: &str| -> Error {
+        CdnError {
+            kind,
+            operation: "CreateInvalidation",
+            distribution: "E1ABC".into(),
+            message: message.into(),
+            request_id: Some("7f3a".into()),
+            source: None,
+        }
+        .into()
+    };
+    let waited = std::time::Duration::from_secs(180);
+    let path = || std::path::PathBuf::from("/site/app.js");
+    let key = Some("app/index.html");
+    let gave_up = "SlowDown: Please reduce your request rate.; gave up after 21 attempts over 175.2 s";
+    let errors: Vec<Error> = vec![
+        request(
+            BucketErrorKind::NoSuchBucket,
+            "ListObjectsV2",
+            None,
+            "NoSuchBucket: The specified bucket does not exist",
+        ),
+        request(
+            BucketErrorKind::WrongRegion,
+            "ListObjectsV2",
+            None,
+            "the bucket is in region us-east-1, not eu-central-1",
+        ),
+        request(BucketErrorKind::Credentials, "ListObjectsV2", None, "InvalidAccessKeyId: The key id does not exist"),
+        request(BucketErrorKind::Credentials, "PutObject", key, "ExpiredToken: The provided token has expired."),
+        request(BucketErrorKind::Denied, "PutObject", key, "AccessDenied: Access Denied"),
+        request(BucketErrorKind::Denied, "ListObjectsV2", None, "AccessDenied: Access Denied"),
+        request(BucketErrorKind::Denied, "DeleteObjects", key, "AccessDenied: Access Denied"),
+        request(BucketErrorKind::Throttled, "PutObject", key, gave_up),
+        request(
+            BucketErrorKind::Transient,
+            "PutObject",
+            key,
+            "InternalError (HTTP 500); gave up after 20 attempts over 171.0 s",
+        ),
+        request(
+            BucketErrorKind::Transient,
+            "GetObject",
+            key,
+            "no answer: connection reset; gave up after 9 attempts over 179.8 s",
+        ),
+        cdn(CdnErrorKind::NoSuchDistribution, "NoSuchDistribution: The specified distribution does not exist."),
+        cdn(CdnErrorKind::Denied, "AccessDenied: not authorized"),
+        cdn(CdnErrorKind::Throttled, "Throttling: Rate exceeded"),
+        ScanError::Missing { path: path() }.into(),
+        ScanError::Empty { path: path(), skipped: 2 }.into(),
+        Error::SourceChanged { path: path() },
+        Error::Read { path: path(), source: std::io::ErrorKind::PermissionDenied.into() },
+        Error::Busy { owner: "deploy 1.0.0 on pod-7, process 1".into(), waited },
+        Error::LeaseLost {
+            last_failure: Some(format!("PutObject on webapp/app/.deploy/current: {gave_up} (request 44)")),
+        },
+        Error::Unsettled { what: "objects vanished while they were looked at".into() },
+        Error::InvalidationTimeout { distribution: "E1ABC".into(), id: "I2J0".into(), waited },
+        Error::Interrupted,
+        Error::NoSuchRelease("there is no release 9.9.9 here; there are 1.0.0 and 1.1.0".into()),
+    ];
+    let told: Vec<String> = errors
+        .iter()
+        .map(|error| format!("{:?}: {error}\n  {}", error.class(), of(error)).trim_end().to_owned())
+        .collect();
+    assert_snapshot!(told.join("\n"), @r#"
+    Usage: ListObjectsV2 on webapp: NoSuchBucket: The specified bucket does not exist (request 4442587FB7D0A2F9)
+      Check DEPLOY_BUCKET, which is "webapp"
+    Usage: ListObjectsV2 on webapp: the bucket is in region us-east-1, not eu-central-1 (request 4442587FB7D0A2F9)
+      Set DEPLOY_REGION (or AWS_REGION) to the region of the bucket "webapp"; it is "eu-central-1"
+    NotPermitted: ListObjectsV2 on webapp: InvalidAccessKeyId: The key id does not exist (request 4442587FB7D0A2F9)
+      The AWS SDK looks, in this order, at AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), AWS_PROFILE, AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN, AWS_CONTAINER_CREDENTIALS_FULL_URI, and the instance. Set are AWS_ACCESS_KEY_ID
+    NotPermitted: PutObject on webapp/app/index.html: ExpiredToken: The provided token has expired. (request 4442587FB7D0A2F9)
+      Temporary credentials ran out: run again with new ones, and it goes on where this run ended. The AWS SDK looks, in this order, at AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), AWS_PROFILE, AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN, AWS_CONTAINER_CREDENTIALS_FULL_URI, and the instance. Set are AWS_ACCESS_KEY_ID
+    NotPermitted: PutObject on webapp/app/index.html: AccessDenied: Access Denied (request 4442587FB7D0A2F9)
+      Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it
+    NotPermitted: ListObjectsV2 on webapp: AccessDenied: Access Denied (request 4442587FB7D0A2F9)
+      Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": "arn:aws:s3:::webapp"}. The bucket's own policy must not deny it
+    NotPermitted: DeleteObjects on webapp/app/index.html: AccessDenied: Access Denied (request 4442587FB7D0A2F9)
+      Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:DeleteObject", "s3:GetObject"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it
+    Transient: PutObject on webapp/app/index.html: SlowDown: Please reduce your request rate.; gave up after 21 attempts over 175.2 s (request 4442587FB7D0A2F9)
+      A lower DEPLOY_CONCURRENCY asks less of the store at once; DEPLOY_RETRY_TIMEOUT sets how long a request is tried again
+    Transient: PutObject on webapp/app/index.html: InternalError (HTTP 500); gave up after 20 attempts over 171.0 s (request 4442587FB7D0A2F9)
+      The next run goes on where this one ended. DEPLOY_RETRY_TIMEOUT sets how long a request is tried again
+    Transient: GetObject on webapp/app/index.html: no answer: connection reset; gave up after 9 attempts over 179.8 s (request 4442587FB7D0A2F9)
+      The next run goes on where this one ended. DEPLOY_RETRY_TIMEOUT sets how long a request is tried again
+    Usage: CreateInvalidation on distribution E1ABC: NoSuchDistribution: The specified distribution does not exist. (request 7f3a)
+      Check DEPLOY_DISTRIBUTION_IDS: these credentials know no distribution "E1ABC". Ids begin with E and are not domain names
+    NotPermitted: CreateInvalidation on distribution E1ABC: AccessDenied: not authorized (request 7f3a)
+      Add to the policy of the role or user: {"Effect": "Allow", "Action": ["cloudfront:CreateInvalidation"], "Resource": "arn:aws:cloudfront::<account>:distribution/E1ABC"}. The invalidation stays on record, and the next run makes it
+    Transient: CreateInvalidation on distribution E1ABC: Throttling: Rate exceeded (request 7f3a)
+      The new files are in place, and the invalidation stays on record: the next run makes it. DEPLOY_INVALIDATION_TIMEOUT sets how long it is tried
+    Usage: "/site/app.js": no such directory: build the site first, or name the folder the build writes
+      DEPLOY_SOURCE (or --source) names the directory; DEPLOY_RULES can leave files out
+    Usage: "/site/app.js": has no files to publish (2 left out as hidden or by rules): did the build run?
+      DEPLOY_SOURCE (or --source) names the directory; DEPLOY_RULES can leave files out
+    Transient: /site/app.js changed while it was being deployed: build into another directory, or deploy after the build has ended
+    Usage: cannot read /site/app.js: permission denied
+      See that the user this runs as may read it
+    Transient: the lease of this target is held by deploy 1.0.0 on pod-7, process 1, still after waiting 180 s: let that run finish and try again
+      `deploy unlock` shows who holds the lease; if that run is dead and you cannot wait, `deploy unlock --force` takes it away. DEPLOY_LEASE_WAIT sets how long to wait
+    Transient: lost the lease of this target: its renewal failed or another run took it over. The journal is kept, and the next run finishes what this one began. The store's last failure: PutObject on webapp/app/.deploy/current: SlowDown: Please reduce your request rate.; gave up after 21 attempts over 175.2 s (request 44)
+      Run again. `deploy status` shows what is live and who holds the lease
+    Transient: the bucket kept changing under this run: objects vanished while they were looked at. Find out who else writes to the target, then run again
+      Two writers are what the lease cannot prevent where one of them does not take it: is an older script still running?
+    Transient: invalidation I2J0 of distribution E1ABC was not completed within 180 s; it stays on record, and the next run waits for it
+      The new files are in place. DEPLOY_INVALIDATION_TIMEOUT sets how long to wait
+    Interrupted: interrupted; the journal is kept, and the next run finishes what this one began
+    Usage: there is no release 9.9.9 here; there are 1.0.0 and 1.1.0
+      `deploy status` lists the releases that are kept
+    "#);
 }

@@ -77,7 +77,7 @@ impl Local {
         let config = aws_sdk_cloudfront::Config::builder()
             .credentials_provider(credentials())
             .endpoint_url(self.stand_ins.cloudfront_endpoint());
-        CloudFront::with_config(config)
+        CloudFront::with_config(CloudFront::directly(config))
     }
 
     /// Where a browser finds the edge.

@@ -185,14 +185,16 @@ fn shown_name(name: &str) -> String {
     format!("{}{more}", cut.escape_debug())
 }
 
-/// Takes user and password out of anything that looks like a URL: everything up to the last `@`,
-/// since a password that was not percent-encoded may hold any character.
+/// Takes out of anything that looks like a URL what may be secret. User and password: everything up to
+/// the last `@`, since a password that was not percent-encoded may hold any character. And the query.
 pub(crate) fn hide_user_info(value: &str) -> String {
-    match value.split_once("://") {
-        Some((scheme, rest)) => match rest.rsplit_once('@') {
-            Some((_, host)) => format!("{scheme}://(hidden)@{host}"),
-            None => value.to_owned(),
-        },
-        None => value.to_owned(),
+    let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((_, host)) => ("(hidden)@", host),
+        None => ("", rest),
+    };
+    match rest.split_once('?') {
+        Some((place, _)) => format!("{scheme}://{user}{place}?(hidden)"),
+        None => format!("{scheme}://{user}{rest}"),
     }
 }

@@ -34,7 +34,7 @@ mod hash_header;
 mod tests;
 
 pub use connect::S3Options;
-pub(crate) use connect::{CONNECT_TIMEOUT, behavior_version};
+pub(crate) use connect::{CONNECT_TIMEOUT, behavior_version, direct_client};
 use conversion::{
     absent_breaks_condition, copy_source, decode_key, etag, if_match, if_none_match, object_info, present, timestamp,
     with_headers,

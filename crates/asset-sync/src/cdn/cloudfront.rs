@@ -16,7 +16,7 @@ use aws_sdk_cloudfront::operation::RequestId as _;
 use aws_sdk_cloudfront::types::{InvalidationBatch, Paths};
 
 use super::{Cdn, CdnError, CdnErrorKind, InvalidationStatus};
-use crate::bucket::s3::{CONNECT_TIMEOUT, behavior_version, find, flatten};
+use crate::bucket::s3::{CONNECT_TIMEOUT, behavior_version, direct_client, find, flatten};
 
 /// CloudFront is one service for the whole world, whose requests are signed for this region.
 const REGION: Region = Region::from_static("us-east-1");
@@ -46,6 +46,18 @@ impl CloudFront {
     pub async fn connect() -> Self {
         let shared = aws_config::defaults(behavior_version()).region(REGION).load().await;
         Self::with_config(Builder::from(&shared))
+    }
+
+    /// The same, connected to directly, whatever proxy the environment names: for a server on this
+    /// machine.
+    pub async fn connect_directly() -> Self {
+        let shared = aws_config::defaults(behavior_version()).region(REGION).load().await;
+        Self::with_config(Self::directly(Builder::from(&shared)))
+    }
+
+    /// `config` with an HTTP client that knows of no proxy.
+    pub fn directly(config: Builder) -> Builder {
+        config.http_client(direct_client())
     }
 
     /// Uses the credentials, endpoint and HTTP client of `config`; region, retries and timeouts are

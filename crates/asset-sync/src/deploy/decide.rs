@@ -1,6 +1,9 @@
 //! From what was read to what will be done: still nothing written.
 
 use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::snapshot::Snapshot;
 use super::{Deployer, ReleaseInfo};
@@ -219,9 +222,35 @@ impl Deployer {
         let progress = &self.options.progress;
         progress.event(&Event::StepStarted { step, objects, bytes });
         let started = std::time::Instant::now();
-        let done = work.await?;
+        let done = self.telling_of_failures(work).await?;
         progress.event(&Event::StepFinished { step, elapsed: started.elapsed() });
         Ok(done)
+    }
+}
+
+impl Deployer {
+    /// Does the work; says from time to time that the store fails, where it does: requests may be tried
+    /// again for minutes, and nobody should have to guess why nothing happens.
+    async fn telling_of_failures<T>(&self, work: impl Future<Output = T>) -> T {
+        const FIRST: Duration = Duration::from_secs(3);
+        const TELL_EVERY: Duration = Duration::from_secs(15);
+        let counts = self.bucket.counts();
+        let mut known = counts.retries();
+        let mut ticks = tokio::time::interval_at(Instant::now() + FIRST, TELL_EVERY);
+        let mut work = Box::pin(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                _ = ticks.tick() => {
+                    let retries = counts.retries();
+                    if let Some(failure) = counts.last_failure().filter(|_| retries > known) {
+                        self.options.progress.event(&Event::Retrying { failure, retries });
+                    }
+                    known = retries;
+                }
+            }
+        }
     }
 }
 

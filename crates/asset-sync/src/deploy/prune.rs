@@ -102,8 +102,8 @@ impl Deployer {
             Ok((finish, snapshot.current, live))
         };
         let done = self.guard(&session, stop, work).await;
-        let (finish, before, live) = self.close(session, done, |(finish, _, _)| finish).await?;
-        self.forget_superseded(&before, &finish).await;
+        let (finish, before, live) = self.close(session, done, stop, |(finish, _, _)| finish).await?;
+        self.forget_superseded(&before, &finish, stop).await;
         Ok(self.run_report(Outcome::Pruned, &live, None, finish.invalidations))
     }
 

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use futures::future::join_all;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::decide::{Decision, is_staged};
@@ -24,8 +26,10 @@ use crate::state::{Current, Inventory, Operation, Phase, Record, RecordedUpload,
 /// How often a run starts over because the bucket changed under it.
 const ROUNDS: usize = 4;
 
-/// The time that cleaning up after an interruption may take.
-const CLEAN_UP: Duration = Duration::from_secs(10);
+/// The time that each of the three parts of cleaning up may take: waiting for uploads that are being
+/// begun, aborting uploads, and giving the lease back. Together they are well within the 30 s that
+/// Kubernetes leaves a process after SIGTERM.
+pub(super) const CLEAN_UP: Duration = Duration::from_secs(5);
 
 /// What remains to be recorded when everything else is done.
 #[derive(Debug, Default)]
@@ -96,8 +100,8 @@ impl Deployer {
             Ok((Outcome::Deployed, finish, decision))
         };
         let done = self.guard(&session, stop, Box::pin(work)).await;
-        let (outcome, finish, decision) = self.close(session, done, |(_, finish, _)| finish).await?;
-        self.forget_superseded(&decision.snapshot.current, &finish).await;
+        let (outcome, finish, decision) = self.close(session, done, stop, |(_, finish, _)| finish).await?;
+        self.forget_superseded(&decision.snapshot.current, &finish, stop).await;
         if let Some(failed) = finish.not_verified {
             return Err(failed.into());
         }
@@ -133,46 +137,50 @@ impl Deployer {
         &self,
         session: Session,
         done: Result<T, Error>,
+        stop: &CancellationToken,
         finish: impl Fn(&T) -> &Finish,
     ) -> Result<T, Error> {
         match done {
             Ok(value) => {
                 let end = finish(&value);
-                session
-                    .release(|current| {
-                        if end.done {
-                            current.pending = None;
-                        }
-                        if end.inventory.is_some() {
-                            current.inventory = end.inventory;
-                            current.unrecorded.retain(|id| end.keep_unrecorded && !end.expired.contains(id));
-                        }
-                        current.releases.retain(|r| !end.expired.contains(&r.id));
-                    })
-                    .await?;
+                let record = |current: &mut Current| {
+                    if end.done {
+                        current.pending = None;
+                    }
+                    if end.inventory.is_some() {
+                        current.inventory = end.inventory;
+                        current.unrecorded.retain(|id| end.keep_unrecorded && !end.expired.contains(id));
+                    }
+                    current.releases.retain(|r| !end.expired.contains(&r.id));
+                };
+                tokio::select! {
+                    biased;
+                    released = session.release(record) => released?,
+                    () = stop.cancelled() => {
+                        // All is done but to say so: once more, in the time that is left.
+                        let again = timeout(CLEAN_UP, session.release(record)).await;
+                        again.unwrap_or(Err(Error::Interrupted))?
+                    }
+                };
                 Ok(value)
             }
             Err(lost @ Error::LeaseLost { .. }) => Err(lost),
             Err(error) => {
                 // The first error is the one to tell; what cannot be cleaned up now is on record.
-                let clean_up = async {
-                    session.uploads().tasks.close();
-                    session.uploads().tasks.wait().await;
-                    let mut left = Vec::new();
-                    for upload in session.uploads().list() {
-                        if self.abort(&upload).await.is_err() {
-                            left.push(upload);
-                        }
+                // Each for itself: where the store does not answer to one, it may to the others.
+                session.uploads().tasks.close();
+                timeout(CLEAN_UP, session.uploads().tasks.wait()).await.ok();
+                let aborts = session.uploads().list().into_iter().map(|upload| async {
+                    let aborted = timeout(CLEAN_UP, self.abort(&upload)).await;
+                    if matches!(aborted, Ok(Ok(()))) { None } else { Some(upload) }
+                });
+                let left: Vec<RecordedUpload> = join_all(aborts).await.into_iter().flatten().collect();
+                let release = session.release(|current| {
+                    if let Some(pending) = &mut current.pending {
+                        pending.uploads.clone_from(&left);
                     }
-                    session
-                        .release(|current| {
-                            if let Some(pending) = &mut current.pending {
-                                pending.uploads.clone_from(&left);
-                            }
-                        })
-                        .await
-                };
-                tokio::time::timeout(CLEAN_UP, clean_up).await.ok();
+                });
+                timeout(CLEAN_UP, release).await.ok();
                 Err(error)
             }
         }
@@ -349,7 +357,7 @@ impl Deployer {
     }
 
     /// Deletes state objects nothing refers to any more. Left behind they do no harm.
-    pub(super) async fn forget_superseded(&self, before: &Current, finish: &Finish) {
+    pub(super) async fn forget_superseded(&self, before: &Current, finish: &Finish, stop: &CancellationToken) {
         let mut keys = Vec::new();
         if let (Some(_), Some(old)) = (finish.inventory, before.inventory) {
             keys.push((self.area.inventory(old), None));
@@ -359,7 +367,7 @@ impl Deployer {
             keys.push((self.area.release_assets(id), None));
         }
         for batch in keys.chunks(crate::bucket::MAX_BATCH) {
-            self.state.delete(batch).await.ok();
+            until(stop, async { Ok(self.state.delete(batch).await?) }).await.ok();
         }
     }
 

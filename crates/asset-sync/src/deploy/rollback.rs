@@ -82,7 +82,7 @@ impl Deployer {
             }
         };
         let done = self.guard(&session, stop, work).await;
-        let (target, finish) = self.close(session, done, |(_, finish)| finish).await?;
+        let (target, finish) = self.close(session, done, stop, |(_, finish)| finish).await?;
         match target {
             None => self.unchanged_report(&self.read_current().await?.0),
             Some(target) => {

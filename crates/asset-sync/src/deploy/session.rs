@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use super::publish::{CLEAN_UP, until};
 use super::{ConditionalWrites, Deployer};
 use crate::bucket::{Bucket as _, BucketError, BucketErrorKind, Condition, ETag, ObjectSpec, Resilient};
 use crate::digest::Sha256;
@@ -29,7 +30,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 pub(super) struct Session {
     held: Arc<Held>,
     lost: CancellationToken,
-    renewal: DropGuard,
+    renewal: CancellationToken,
+    _renewal_ends: DropGuard,
     uploads: Arc<OpenUploads>,
 }
 
@@ -74,6 +76,8 @@ struct Held {
 struct Inner {
     current: Current,
     etag: Option<ETag>,
+    /// Nonces of writes that were begun since, whose answers did not come.
+    begun: Vec<String>,
 }
 
 /// Headers of state objects: never to be cached, should an edge ever get at them.
@@ -155,7 +159,16 @@ impl Deployer {
             });
             if expired {
                 let unchanged = etag == first_seen;
-                if let Some(session) = self.try_take(&current, etag.as_ref()).await? {
+                let nonce = uuid::Uuid::new_v4().simple().to_string();
+                let taken = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => {
+                        self.give_back(&nonce).await;
+                        return Err(Error::Interrupted);
+                    }
+                    taken = self.try_take(&current, etag.as_ref(), &nonce) => taken?,
+                };
+                if let Some(session) = taken {
                     return Ok((session, unchanged));
                 }
             } else {
@@ -173,7 +186,7 @@ impl Deployer {
                     () = tokio::time::sleep(LOOK_EVERY.min(self.options.lease / 10)) => {}
                 }
             }
-            let (now, now_etag) = self.read_current().await?;
+            let (now, now_etag) = until(stop, self.read_current()).await?;
             if now_etag != etag {
                 unchanged_since = Instant::now();
             }
@@ -181,13 +194,25 @@ impl Deployer {
         }
     }
 
-    async fn try_take(&self, current: &Current, etag: Option<&ETag>) -> Result<Option<Session>, Error> {
-        let nonce = uuid::Uuid::new_v4().simple().to_string();
+    /// Gives back a lease whose taking was cut off, if it was taken after all.
+    async fn give_back(&self, nonce: &str) {
+        let work = async {
+            let (mut current, etag) = self.read_current().await?;
+            if current.lease.take_if(|lease| lease.nonce == nonce).is_some() {
+                self.write_unleased(&current, etag.as_ref()).await?;
+            }
+            Ok::<(), Error>(())
+        };
+        // Where this fails too, the lease expires by itself.
+        drop(tokio::time::timeout(CLEAN_UP, work).await);
+    }
+
+    async fn try_take(&self, current: &Current, etag: Option<&ETag>, nonce: &str) -> Result<Option<Session>, Error> {
         let mut next = current.clone();
         stamp(&mut next);
         next.lease = Some(Lease {
             owner: self.options.owner.clone(),
-            nonce: nonce.clone(),
+            nonce: nonce.to_owned(),
             acquired_at: self.now(),
             duration: signed(self.options.lease),
             request_timeout: signed(self.options.request_timeout),
@@ -201,15 +226,16 @@ impl Deployer {
         let held = Arc::new(Held {
             state: Arc::clone(&self.state),
             area: self.area.clone(),
-            nonce,
+            nonce: nonce.to_owned(),
             duration: self.options.lease,
-            inner: Mutex::new(Inner { current: next, etag: Some(etag) }),
+            inner: Mutex::new(Inner { current: next, etag: Some(etag), begun: Vec::new() }),
             deadline: std::sync::Mutex::new(begun + self.options.lease),
         });
         let lost = CancellationToken::new();
         let stop = CancellationToken::new();
         tokio::spawn(renew(Arc::clone(&held), stop.clone(), lost.clone()));
-        Ok(Some(Session { held, lost, renewal: stop.drop_guard(), uploads: Arc::default() }))
+        let renewal = stop.clone();
+        Ok(Some(Session { held, lost, renewal, _renewal_ends: stop.drop_guard(), uploads: Arc::default() }))
     }
 }
 
@@ -247,19 +273,24 @@ impl Held {
             change(&mut next);
             stamp(&mut next);
             let begun = Instant::now();
+            inner.begun.push(next.nonce.clone());
             match write_current(&self.state, &self.area, &next, inner.etag.as_ref()).await {
                 Ok(etag) => {
                     *self.deadline.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = begun + self.duration;
-                    *inner = Inner { current: next.clone(), etag: Some(etag) };
+                    *inner = Inner { current: next.clone(), etag: Some(etag), begun: Vec::new() };
                     return Ok(next);
                 }
                 Err(error) if error.kind == BucketErrorKind::PreconditionFailed => {
                     // A write of our own that was abandoned half-way may have taken place.
                     let (now, etag) = self.read().await?;
+                    if now.lease.is_none() && inner.begun.contains(&now.nonce) {
+                        // It was the one that gave the lease back: nothing remains to be said.
+                        return Ok(now);
+                    }
                     if now.lease.as_ref().is_none_or(|l| l.nonce != self.nonce) || inner.etag == etag {
                         return Err(Error::LeaseLost { last_failure: None });
                     }
-                    *inner = Inner { current: now, etag };
+                    *inner = Inner { current: now, etag, begun: Vec::new() };
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -307,9 +338,10 @@ impl Session {
         self.lost.cancelled().await;
     }
 
-    /// Gives the lease back, with a last change: overwritten, never deleted.
-    pub(super) async fn release(self, change: impl Fn(&mut Current) + Send + Sync) -> Result<Current, Error> {
-        drop(self.renewal);
+    /// Gives the lease back, with a last change: overwritten, never deleted. May be done again where it
+    /// was cut off.
+    pub(super) async fn release(&self, change: impl Fn(&mut Current) + Send + Sync) -> Result<Current, Error> {
+        self.renewal.cancel();
         self.held
             .update(|current| {
                 change(current);

@@ -9,6 +9,7 @@ use futures::stream::{self, StreamExt as _};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, Url, redirect};
 use tokio::time::Instant;
+use url::Host;
 
 use super::answer::{Answer, Judgement, judge};
 use super::{Observation, Verdict, Verifier};
@@ -131,7 +132,15 @@ impl HttpVerifier {
             value.set_sensitive(true);
             headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?, value);
         }
-        let client = Client::builder()
+        // A server on this machine is reached directly, whatever proxy the environment names.
+        let is_here = match base.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => ip.is_loopback(),
+            None => false,
+        };
+        let builder = if is_here { Client::builder().no_proxy() } else { Client::builder() };
+        let client = builder
             .user_agent(concat!("mtribes-deploy/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .redirect(redirect::Policy::none())

@@ -3,9 +3,12 @@
 use asset_sync::Error;
 use asset_sync::state::{Current, Inventory, Manifest, StateError};
 
-use crate::world::{World, v1};
+use tokio_util::sync::CancellationToken;
+
+use crate::world::{World, info, v1};
 
 const CURRENT: &[u8] = include_bytes!("../golden/format-1/current");
+const CURRENT_WITH_ENVIRONMENT: &[u8] = include_bytes!("../golden/format-1/current-with-environment");
 const INVENTORY: &[u8] = include_bytes!("../golden/format-1/inventory");
 const ENTRIES: &[u8] = include_bytes!("../golden/format-1/entries");
 const ASSETS: &[u8] = include_bytes!("../golden/format-1/assets");
@@ -22,6 +25,29 @@ fn format_1_is_read_and_written_as_it_always_was() {
     let (entries, assets) = manifest.encode();
     assert_eq!((&entries[..], &assets[..]), (ENTRIES, ASSETS));
     assert_eq!(manifest.tree(), current.live_release().unwrap().tree);
+}
+
+/// A field that came later, and that older versions pass over.
+#[test]
+fn the_environment_is_read_and_written_where_there_is_one() {
+    let current = Current::decode("current", CURRENT_WITH_ENVIRONMENT).unwrap();
+    assert_eq!(current.encode(), CURRENT_WITH_ENVIRONMENT);
+    assert_eq!(current.live_release().unwrap().environment.as_deref(), Some("production"));
+    let before = Current::decode("current", CURRENT).unwrap();
+    assert_eq!(before.live_release().unwrap().environment, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_environment_is_recorded_with_the_release() {
+    let world = World::new();
+    let options = asset_sync::deploy::Options { environment: Some("staging".into()), ..world.options() };
+    let deployer = world.deployer_with(options);
+    deployer.deploy(&world.site(&v1()), &info("1.0.0"), &CancellationToken::new()).await.unwrap();
+    assert_eq!(world.current().live_release().unwrap().environment.as_deref(), Some("staging"));
+    assert_eq!(deployer.status().await.unwrap().releases[0].environment.as_deref(), Some("staging"));
+    // It decides nothing: the same files under the same version are the same release anywhere.
+    let again = world.deploy(&world.site(&v1()), "1.0.0").await.unwrap();
+    assert_eq!(again.result, asset_sync::deploy::Outcome::Unchanged);
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@ use asset_sync::bucket::{
     ObjectSpec, RetryPolicy, UploadedPart,
 };
 use asset_sync::deploy::{Options, Outcome, Report};
+use asset_sync::progress::Event;
 use asset_sync::state::{StateArea, Target};
 use asset_sync::{Deployer, Error, ErrorClass, Sha256};
 use async_trait::async_trait;
@@ -209,6 +210,15 @@ async fn a_store_that_never_recovers_ends_the_run_within_the_bound_and_with_the_
         let outage = bucket.begun.elapsed().saturating_sub(began.lock().unwrap().unwrap());
         assert!(outage <= GIVE_UP_AFTER + CLEAN_UP, "from request {from}: over after {outage:?}");
         assert!(bucket.peak(bucket.seconds() - 5..bucket.seconds() + 1) <= 2, "it does not hammer on the store");
+
+        // Whoever watches learns why nothing happens, and not too often.
+        let told: Vec<Event> = world.log.0.lock().unwrap().clone();
+        let told = told.iter().filter(|event| match event {
+            Event::Retrying { failure, .. } => failure.contains("SlowDown") && failure.contains("REQUEST"),
+            _ => false,
+        });
+        let told = told.count();
+        assert!((3..=20).contains(&told), "from request {from}: told {told} times");
 
         // Back to normal, with nothing left to do by hand.
         let well = BusyBucket::new(&world, |_, _| false);

@@ -95,7 +95,7 @@ impl Progress for JsonLines {
         let mut counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
         counter.count(event, now);
         match event {
-            Event::Warning { .. } => tell("warning", event),
+            Event::Warning { .. } | Event::Retrying { .. } => tell("warning", event),
             Event::Sent { .. } | Event::Written { .. } | Event::Deleted { .. } => {
                 if counter.is_due(INTERVAL, now) {
                     let Counter { step, objects, objects_done, bytes, bytes_done, .. } = *counter;

@@ -30,6 +30,7 @@ impl Progress for Plain {
                     say(&line);
                 }
             }
+            Event::Retrying { failure, .. } => say(&text::retrying(failure)),
             Event::Warning { message } => say(&format!("warning: {message}")),
             Event::Waiting { owner, waited } => {
                 if counter.waits == 1 || counter.is_due(INTERVAL, now) {

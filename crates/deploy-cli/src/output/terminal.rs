@@ -104,6 +104,7 @@ impl Progress for Terminal {
                         bar.set_message(format!("waiting for {owner}"));
                     }
                 }
+                Event::Retrying { failure, .. } => state.say(&text::retrying(failure)),
                 Event::Warning { message } => state.say(&format!("warning: {message}")),
                 Event::Invalidation { .. } => {}
             }

@@ -156,6 +156,10 @@ pub(super) fn waiting(owner: &str, waited: Duration) -> String {
     format!("  waiting      for the lease, which {owner} holds ({} s so far)", waited.as_secs())
 }
 
+pub(super) fn retrying(failure: &str) -> String {
+    format!("  trying again {failure}")
+}
+
 pub(super) fn stopping(signal: &str) -> String {
     format!("{signal}: stopping in order; once more ends at once")
 }

@@ -46,21 +46,6 @@ fn wrong_credentials_are_not_permitted_and_not_shown() {
 }
 
 #[test]
-fn no_command_shows_a_secret() {
-    let target = Target::new();
-    for args in [&["config"][..], &["config", "--json"], &["status"], &["plan"], &["run"], &["unlock"]] {
-        for log in ["text", "json"] {
-            let mut command = target.publish(args[0], &example("v1"), "1.0.0");
-            command.args(&args[1..]).env("DEPLOY_LOG", log);
-            command.env("AWS_SECRET_ACCESS_KEY", SECRET).env("AWS_SESSION_TOKEN", SECRET);
-            let run = Run::of(&mut command);
-            assert!(!run.stdout.contains(SECRET) && !run.stderr.contains(SECRET), "{args:?} {run:?}");
-            assert!(!run.stdout.is_empty() || !run.stderr.is_empty());
-        }
-    }
-}
-
-#[test]
 fn a_bucket_that_is_not_there_is_a_configuration_error() {
     let target = Target::new();
     let run = Run::of(target.publish("run", &example("v1"), "1.0.0").env("DEPLOY_BUCKET", "elsewhere"));
@@ -105,8 +90,8 @@ fn a_rules_file_is_checked_before_any_request() {
 #[test]
 fn a_denied_action_is_named_with_its_resource() {
     for (denied, action) in [
-        ("PutObject", "s3:PutObject and s3:GetObject on arn:aws:s3:::site/app/*"),
-        ("ListBucket", "s3:ListBucket on arn:aws:s3:::site,"),
+        ("PutObject", "\"Action\": [\"s3:PutObject\", \"s3:GetObject\"], \"Resource\": \"arn:aws:s3:::site/app/*\""),
+        ("ListBucket", "\"Action\": [\"s3:ListBucket\"], \"Resource\": \"arn:aws:s3:::site\""),
     ] {
         let target = Target::new();
         target.stand_ins.s3().deny(denied);

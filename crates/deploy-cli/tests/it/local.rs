@@ -80,6 +80,28 @@ fn deploys_twice_rolls_back_and_serves_what_is_live() {
     assert_eq!(std::fs::read_to_string(folder.join(".deploy-local/.gitignore")).unwrap(), "*\n");
 }
 
+/// What the environment says of proxies is for servers elsewhere.
+#[test]
+fn no_proxy_is_asked_for_what_is_on_this_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let proxied = |command: &mut Command| {
+        for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"] {
+            // Nobody listens there.
+            command.env(name, "http://127.0.0.1:9");
+        }
+        Run::of(command.env("DEPLOY_RETRY_TIMEOUT", "0s"))
+    };
+    let mut run = local(folder.path(), &["run", "--local", "--source"]);
+    let run = proxied(run.arg(example("v1")).env("DEPLOY_VERIFY", "required"));
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(run.result()["seen"]["unseen"], 0, "{run:?}");
+
+    let target = crate::support::Target::blocking();
+    let run = proxied(target.publish_seen("run", &example("v1"), "1.0.0").env("DEPLOY_VERIFY", "required"));
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(run.result()["seen"]["unseen"], 0, "{run:?}");
+}
+
 #[test]
 fn needs_a_source_and_says_both_ways_to_name_it() {
     let folder = tempfile::tempdir().unwrap();

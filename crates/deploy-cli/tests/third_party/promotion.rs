@@ -154,8 +154,8 @@ async fn behind_a_bad_edge() -> (StandIns, Target) {
 
 /// A chunk that the page loads late, and that the version before did not have.
 fn new_chunk<'a>(new: &'a Site, old: &Site) -> &'a str {
-    let chunks = new.files.keys().filter(|key| key.starts_with("static/js/") && !old.files.contains_key(*key));
-    chunks.filter(|key| !key.starts_with("static/js/index.")).next_back().unwrap()
+    let mut chunks = new.files.keys().filter(|key| key.starts_with("static/js/") && !old.files.contains_key(*key));
+    chunks.rfind(|key| !key.starts_with("static/js/index.")).unwrap()
 }
 
 /// The edge serves this release whole, and the bucket holds it.

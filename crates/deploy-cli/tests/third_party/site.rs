@@ -86,8 +86,12 @@ impl Site {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, bytes).unwrap();
         };
-        self.files.iter().for_each(|(key, object)| write(key, &object.bytes));
-        files.iter().for_each(|(key, content)| write(key, content.as_bytes()));
+        for (key, object) in &self.files {
+            write(key, &object.bytes);
+        }
+        for (key, content) in files {
+            write(key, content.as_bytes());
+        }
         let hashes_are_told = self.hashes_are_told;
         Self { hashes_are_told, ..Self::in_folder(folder.path().to_owned(), Some(folder)) }
     }

@@ -39,7 +39,7 @@ impl<F: Format> Rule for F {
     }
 }
 
-/// Any text.
+/// Any text on one line: it goes into headers.
 #[derive(Debug)]
 pub(crate) struct Text(pub(crate) &'static str);
 
@@ -51,6 +51,9 @@ impl Format for Text {
     }
 
     fn parse(&self, text: &str) -> Result<String, String> {
+        if text.chars().any(char::is_control) {
+            return Err("has a line break or another control character in it. Write it on one line".to_owned());
+        }
         Ok(text.to_owned())
     }
 }

@@ -43,12 +43,12 @@ declare! {
         example: "AKIAIOSFODNN7EXAMPLE",
         read_by: BOTH,
     }
-    AWS_SECRET_ACCESS_KEY: Text("secret"), "The secret of that access key" {
+    AWS_SECRET_ACCESS_KEY: Text("secret, on one line"), "The secret of that access key" {
         example: "(from a secret store)",
         secret: true,
         read_by: BOTH,
     }
-    AWS_SESSION_TOKEN: Text("secret"), "The session token, where the access key is a temporary one" {
+    AWS_SESSION_TOKEN: Text("secret, on one line"), "The session token, where the access key is a temporary one" {
         example: "(from a secret store)",
         secret: true,
         read_by: BOTH,
@@ -79,7 +79,7 @@ declare! {
         example: "http://169.254.170.23/v1/credentials",
         read_by: BOTH,
     }
-    AWS_CONTAINER_AUTHORIZATION_TOKEN: Text("secret"), "The token for that address" {
+    AWS_CONTAINER_AUTHORIZATION_TOKEN: Text("secret, on one line"), "The token for that address" {
         example: "(from the platform)",
         secret: true,
         read_by: BOTH,

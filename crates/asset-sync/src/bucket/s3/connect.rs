@@ -6,8 +6,11 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Builder, Region, RequestChecksumCalculation, SharedInterceptor, StalledStreamProtectionConfig,
+    BehaviorVersion, Builder, Region, RequestChecksumCalculation, SharedHttpClient, SharedInterceptor,
+    StalledStreamProtectionConfig,
 };
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
 use super::hash_header::SignByChecksum;
 
@@ -21,6 +24,12 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a body may stand still before the request is given up.
 const STALL_GRACE: Duration = Duration::from_secs(20);
+
+/// A client that knows of no proxy. The SDK's own goes by `HTTP_PROXY` and its like, and unlike other
+/// programs through it even to this machine.
+pub(crate) fn direct_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https()
+}
 
 /// Which bucket to use, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +45,8 @@ pub struct S3Options {
     /// not counted: that may take another second for every
     /// [`SLOWEST_UPLOAD`](Self::SLOWEST_UPLOAD) bytes.
     pub request_timeout: Duration,
+    /// Whether to connect directly, whatever proxy the environment names: for a server on this machine.
+    pub direct: bool,
 }
 
 impl S3Options {
@@ -52,6 +63,7 @@ impl S3Options {
             region: region.into(),
             force_path_style: false,
             request_timeout: Duration::from_secs(30),
+            direct: false,
         }
     }
 
@@ -69,6 +81,7 @@ impl S3Options {
 
     /// What this crate relies on, whatever else is configured.
     pub(super) fn configure(&self, config: Builder) -> Builder {
+        let config = if self.direct { config.http_client(direct_client()) } else { config };
         config
             .behavior_version(behavior_version())
             .region(Region::new(self.region.clone()))
