@@ -46,9 +46,11 @@ def _cuts(step: dict[str, Any]) -> bool:
 
 
 def check(files: Files) -> Iterator[Finding]:
-    """Both files."""
-    yield from _webapp(files)
-    yield from _own(files)
+    """The files that are there."""
+    if WEBAPP_BITBUCKET in files.texts:
+        yield from _webapp(files)
+    if OWN_BITBUCKET in files.texts:
+        yield from _own(files)
 
 
 def _webapp(files: Files) -> Iterator[Finding]:
@@ -64,9 +66,13 @@ def _webapp(files: Files) -> Iterator[Finding]:
     if not any(_cuts(step) for step in tagged):
         yield finding("bitbucket-release", "no step of a tag runs `image-tagger cut`")
     for step in filter(_cuts, other):
-        yield finding("bitbucket-release", f"{step.get('name')}: only tags are released; elsewhere `image-tagger tags` will do")
+        yield finding(
+            "bitbucket-release", f"{step.get('name')}: only tags are released; elsewhere `image-tagger tags` will do"
+        )
     if not any("image-tagger tags" in _commands(step) for step in other):
-        yield finding("bitbucket-release", "no step of a branch runs `image-tagger tags`, which finds disagreeing versions early")
+        yield finding(
+            "bitbucket-release", "no step of a branch runs `image-tagger tags`, which finds disagreeing versions early"
+        )
     for one in facts().tags["tags"]:
         git_tags = [one["version"], f"v{one['version']}"] if one["channel"] != "branch" else []
         for git_tag in git_tags:
@@ -79,9 +85,9 @@ def _webapp(files: Files) -> Iterator[Finding]:
 def _cut(files: Files, finding: Any, step: dict[str, Any]) -> Iterator[Finding]:
     given = _exported(step)
     for name in given:
-        if name.startswith(("IMAGE_", "DEPLOY_")):
-            if name not in facts().variables or facts().readers(name, "image-tagger") is None:
-                yield finding("variable-unknown", f"{name} is not a variable of image-tagger (docs/configuration.md)")
+        known = name in facts().variables and facts().readers(name, "image-tagger") is not None
+        if name.startswith(("IMAGE_", "DEPLOY_")) and not known:
+            yield finding("variable-unknown", f"{name} is not a variable of image-tagger (docs/configuration.md)")
     for name, variable in facts().variables.items():
         commands = facts().readers(name, "image-tagger")
         if variable["required"] and commands is not None and "cut" in commands and name not in given:

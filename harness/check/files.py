@@ -65,9 +65,12 @@ class Files:
 
     @classmethod
     def read(cls, root: Path = ROOT) -> Files:
-        """Those on disk."""
+        """Those on disk: of this repository, or of a webapp's, whose Bitbucket pipeline is at its top."""
         paths = sorted({path for pattern in PATTERNS for path in root.glob(pattern)})
-        return cls({str(path.relative_to(root)): path.read_text() for path in paths})
+        texts = {str(path.relative_to(root)): path.read_text() for path in paths}
+        if WEBAPP_BITBUCKET not in texts and OWN_BITBUCKET in texts:
+            texts[WEBAPP_BITBUCKET] = texts.pop(OWN_BITBUCKET)
+        return cls(texts)
 
     def changed(self, path: str, text: str | None) -> Files:
         """With another text for one path, or without it."""

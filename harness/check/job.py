@@ -11,8 +11,17 @@ from .rendering import environment_of
 
 HOUR = 3600
 # What becomes of a Job whose container ended with a code. A code that is new in `deploy --help` has to be decided here.
-POLICY = {1: "Count", 2: "FailJob", 3: "FailJob", 4: "FailJob", 5: "Count", 6: "FailJob", 7: "FailJob",
-          130: "Count", 143: "Count"}
+POLICY = {
+    1: "Count",
+    2: "FailJob",
+    3: "FailJob",
+    4: "FailJob",
+    5: "Count",
+    6: "FailJob",
+    7: "FailJob",
+    130: "Count",
+    143: "Count",
+}
 
 Told = Iterator[tuple[str, str]]
 
@@ -22,9 +31,9 @@ def action(job: Mapping[str, Any], code: int, disrupted: bool = False) -> str:
     container = job["spec"]["template"]["spec"]["containers"][0]["name"]
     for rule in (job["spec"].get("podFailurePolicy") or {}).get("rules", ()):
         codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions")
-        if codes is not None and codes.get("containerName", container) == container:
-            if (code in codes["values"]) == (codes["operator"] == "In"):
-                return rule["action"]
+        is_for_it = codes is not None and codes.get("containerName", container) == container
+        if is_for_it and (code in codes["values"]) == (codes["operator"] == "In"):
+            return rule["action"]
         for condition in conditions or ():
             if disrupted and condition["type"] == "DisruptionTarget" and condition.get("status", "True") == "True":
                 return rule["action"]
@@ -70,14 +79,24 @@ def timeouts(job: Mapping[str, Any], settings: Mapping[str, float], step: int | 
             yield "timeouts", f"{inner} ({short:.0f} s) must be shorter than {outer} ({long:.0f} s)"
     needed = settings["lease_wait"] + settings["invalidation_timeout"] + grace
     if deadline < needed:
-        yield "timeouts", (f"activeDeadlineSeconds ({deadline}) is shorter than waiting for the lease, for the "
-                           f"invalidation and for the end ({needed:.0f} s) may take")
+        yield (
+            "timeouts",
+            (
+                f"activeDeadlineSeconds ({deadline}) is shorter than waiting for the lease, for the "
+                f"invalidation and for the end ({needed:.0f} s) may take"
+            ),
+        )
     if step is not None and deadline + grace >= step:
         yield "timeouts", f"the Job may end {grace} s after its deadline: the step's timeout ({step} s) must be longer"
     ttl = spec.get("ttlSecondsAfterFinished")
     if ttl is None or not max(HOUR, step or 0) <= ttl <= 48 * HOUR:
-        yield "ttl", ("ttlSecondsAfterFinished: hours, longer than the step, at most two days. Harness fails a step "
-                      "whose Job is gone, and Jobs that stay pile up")
+        yield (
+            "ttl",
+            (
+                "ttlSecondsAfterFinished: hours, longer than the step, at most two days. Harness fails a step "
+                "whose Job is gone, and Jobs that stay pile up"
+            ),
+        )
 
 
 def security(job: Mapping[str, Any]) -> Told:
@@ -102,8 +121,13 @@ def security(job: Mapping[str, Any]) -> Told:
     if pod.get("automountServiceAccountToken") is not False:
         yield "security-context", "automountServiceAccountToken must be false: the run does not speak to Kubernetes"
     if pod.get("enableServiceLinks") is not False:
-        yield "service-links", ("enableServiceLinks must be false: a service called webapp would put WEBAPP_SERVICE_HOST "
-                                "into the environment, and so on the site")
+        yield (
+            "service-links",
+            (
+                "enableServiceLinks must be false: a service called webapp would put WEBAPP_SERVICE_HOST "
+                "into the environment, and so on the site"
+            ),
+        )
 
 
 _UNITS = {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "K": 10**3, "M": 10**6, "G": 10**9}
@@ -122,7 +146,10 @@ def resources(job: Mapping[str, Any], settings: Mapping[str, float]) -> Told:
     if not given.get("requests", {}).get("cpu") or request is None or limit is None:
         yield "resources", "requests of cpu and memory, and a limit of memory, in plain units"
     elif not settings["buffer"] < request <= limit or limit < 2 * settings["buffer"]:
-        yield "resources", f"DEPLOY_BUFFER ({settings['buffer']:.0f} bytes) must fit: below the request, twice in the limit"
+        yield (
+            "resources",
+            f"DEPLOY_BUFFER ({settings['buffer']:.0f} bytes) must fit: below the request, twice in the limit",
+        )
     if container.get("terminationMessagePolicy") != "FallbackToLogsOnError":
         yield "termination-message", "terminationMessagePolicy must be FallbackToLogsOnError"
     told = environment_of(job).get("DEPLOY_TERMINATION_LOG", "/dev/termination-log")

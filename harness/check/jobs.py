@@ -126,8 +126,9 @@ def _variables(one: dict[str, Any], kind: str, environment: str, verdict: dict[s
 
 def _identity(files: Files, environment: str, one: dict[str, Any], path: str) -> Iterator[Finding]:
     """The pod's account exists in the namespace of the environment, and has a role."""
-    namespaces = {i["spec"]["namespace"] for _, i in files.infrastructures().values()
-                  if i["environmentRef"] == environment}
+    namespaces = {
+        i["spec"]["namespace"] for _, i in files.infrastructures().values() if i["environmentRef"] == environment
+    }
     if one["metadata"].get("namespace", *namespaces or [None]) not in namespaces:
         yield Finding(path, "reference", f"for {environment}: metadata.namespace is not the infrastructure's")
     account = one["spec"]["template"]["spec"].get("serviceAccountName")
@@ -135,8 +136,12 @@ def _identity(files: Files, environment: str, one: dict[str, Any], path: str) ->
     for namespace in namespaces:
         if not any(o["kind"] == "Namespace" and o["metadata"]["name"] == namespace for o in objects):
             yield Finding(path, "reference", f"harness/cluster has no namespace {namespace}")
-        held = [o for o in objects if o["kind"] == "ServiceAccount"
-                and (o["metadata"]["namespace"], o["metadata"]["name"]) == (namespace, account)]
+        held = [
+            o
+            for o in objects
+            if o["kind"] == "ServiceAccount"
+            and (o["metadata"]["namespace"], o["metadata"]["name"]) == (namespace, account)
+        ]
         if not held:
             yield Finding(path, "service-account", f"harness/cluster has no account {account} in {namespace}")
         for one_account in held:

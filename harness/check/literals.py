@@ -15,7 +15,7 @@ _FORMS = {
     "an AWS access key": r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY",
     "a JSON web token": r"\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.",
-    "a token of a well-known service": r"\b(?:gh[pousr]_|glpat-|xox[abpr]-|ATATT3|ATCTT3|pat\.|npm_)[A-Za-z0-9_.-]{20,}",
+    "a service's token": r"\b(?:gh[pousr]_|glpat-|xox[abpr]-|ATATT3|ATCTT3|pat\.|npm_)[A-Za-z0-9_.-]{20,}",
     "a user and password in a URL": r"\b[a-z][a-z0-9+.-]*://[^/\s:@<$]+:[^/\s:@<$]+@",
 }
 _NAMES = re.compile(r"(?i)(password|passwd|secret|token|api_?key|access_?key|credential|authorization)(?!.*_file$)")

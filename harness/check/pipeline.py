@@ -39,14 +39,18 @@ def check(files: Files) -> Iterator[Finding]:
     deployments = [stage for stage in stages if stage["type"] == "Deployment"]
     yield from _order(files, stages, deployments)
     if pipeline.get("allowStageExecutions") is not False:
-        yield _finding("stage-order", "allowStageExecutions must be false: nobody picks a stage and skips the one before")
+        yield _finding(
+            "stage-order", "allowStageExecutions must be false: nobody picks a stage and skips the one before"
+        )
     for index, stage in enumerate(deployments):
         yield from _service(files, stage, deployments[0] if index else None)
         yield from _environment(files, stage)
         yield from _execution(files, stage)
     shapes = {json.dumps(stage["spec"].get("execution"), sort_keys=True) for stage in deployments}
     if len(shapes) > 1:
-        yield _finding("stages-differ", "stages run different steps: what passed one environment is not what the next does")
+        yield _finding(
+            "stages-differ", "stages run different steps: what passed one environment is not what the next does"
+        )
     yield from _expressions(stages)
     yield from _concurrency(files)
 
@@ -118,7 +122,9 @@ def _environment(files: Files, stage: dict[str, Any]) -> Iterator[Finding]:
         if infrastructure is None:
             yield _finding("reference", f"{name}: there is no infrastructure {identifier}")
         elif infrastructure["environmentRef"] != environment:
-            yield Finding(path, "reference", f"is {infrastructure['environmentRef']}'s, and {name} uses it for {environment}")
+            yield Finding(
+                path, "reference", f"is {infrastructure['environmentRef']}'s, and {name} uses it for {environment}"
+            )
 
 
 def _execution(files: Files, stage: dict[str, Any]) -> Iterator[Finding]:
@@ -127,22 +133,31 @@ def _execution(files: Files, stage: dict[str, Any]) -> Iterator[Finding]:
     for kind, steps in ways.items():
         applied = [step for step in steps if _applied(step)]
         if [_applied(step) for step in applied] != [[JOBS[kind]]]:
-            yield _finding("rollback-step" if kind == "rollback" else "reference",
-                           f"{name}: the {kind} steps must apply {JOBS[kind]}, and nothing else")
+            yield _finding(
+                "rollback-step" if kind == "rollback" else "reference",
+                f"{name}: the {kind} steps must apply {JOBS[kind]}, and nothing else",
+            )
         for step in applied:
             yield from _apply(files, name, kind, step, steps)
     if "when" in stage or any("when" in step for steps in ways.values() for step in steps):
         yield _finding("stage-order", f"{name}: neither the stage nor its steps may be conditional")
     stops = [step for step in ways["rollback"] if _job_name(files, stage, "deploy") in _resolved(_deleted(step))]
     if not stops:
-        yield _finding("rollback-step", f"{name}: stop the deployment's Job before rolling back: it may still be running")
-    actions = {(error, strategy["onFailure"]["action"].get("type"))
-               for strategy in stage.get("failureStrategies", ()) for error in strategy["onFailure"].get("errors", ())}
+        yield _finding(
+            "rollback-step", f"{name}: stop the deployment's Job before rolling back: it may still be running"
+        )
+    actions = {
+        (error, strategy["onFailure"]["action"].get("type"))
+        for strategy in stage.get("failureStrategies", ())
+        for error in strategy["onFailure"].get("errors", ())
+    }
     if actions != {("AllErrors", "StageRollback")}:
         yield _finding("failure-strategy", f"{name}: AllErrors must lead to StageRollback")
     for step in (step for steps in ways.values() for step in steps if _applied(step)):
         if "failureStrategies" in step:
-            yield _finding("failure-strategy", f"{name}.{step['identifier']}: the stage decides what a failure leads to")
+            yield _finding(
+                "failure-strategy", f"{name}.{step['identifier']}: the stage decides what a failure leads to"
+            )
 
 
 def _resolved(names: list[str]) -> list[str]:
@@ -164,7 +179,9 @@ def _job_name(files: Files, stage: dict[str, Any], kind: str) -> str | None:
 def _apply(files: Files, name: str, kind: str, step: dict[str, Any], steps: list[dict[str, Any]]) -> Iterator[Finding]:
     spec, label = step["spec"], f"{name}.{step['identifier']}"
     if spec.get("skipSteadyStateCheck") is not False:
-        yield _finding("steady-state", f"{label}: skipSteadyStateCheck must be false: else the step does not wait for the Job")
+        yield _finding(
+            "steady-state", f"{label}: skipSteadyStateCheck must be false: else the step does not wait for the Job"
+        )
     if spec.get("skipRendering") not in (None, False):
         yield _finding("steady-state", f"{label}: skipRendering must be false: the manifest is a template")
     folder = files.manifests_folder()
@@ -174,7 +191,9 @@ def _apply(files: Files, name: str, kind: str, step: dict[str, Any], steps: list
     before = steps[: steps.index(step)]
     stage = {"spec": {"environment": {"environmentRef": name}}}
     if not any(_job_name(files, stage, kind) in _resolved(_deleted(earlier)) for earlier in before):
-        yield _finding("retry", f"{label}: delete the Job of the same name first, or a step that is tried again finds it")
+        yield _finding(
+            "retry", f"{label}: delete the Job of the same name first, or a step that is tried again finds it"
+        )
 
 
 # Beside what is known within a stage of an environment.
@@ -213,7 +232,9 @@ def check_service(files: Files) -> Iterator[Finding]:
         yield Finding(SERVICE, "artifact", "one source, and primaryArtifactRef names it")
     for source in sources:
         if source.get("spec", {}).get("tag") != "<+input>":
-            yield Finding(SERVICE, "artifact", "tag must be <+input>: which release it is comes from the trigger or a person")
+            yield Finding(
+                SERVICE, "artifact", "tag must be <+input>: which release it is comes from the trigger or a person"
+            )
     for wrapper in spec.get("manifests", ()):
         for path in wrapper["manifest"]["spec"].get("valuesPaths", ()):
             if path not in files.texts:
@@ -227,9 +248,13 @@ def check_service(files: Files) -> Iterator[Finding]:
 def check_entities(files: Files) -> Iterator[Finding]:
     """Every entity is of one organisation and project, and bears the name of its file."""
     scopes = {}
-    documents = {path: next(iter(files.parsed(path).values())) for path in files.texts
-                 if path.startswith("harness/") and path != VALUES
-                 and not path.startswith(("harness/cluster/", "harness/manifests/"))}
+    documents = {
+        path: next(iter(files.parsed(path).values()))
+        for path in files.texts
+        if path.startswith("harness/")
+        and path != VALUES
+        and not path.startswith(("harness/cluster/", "harness/manifests/"))
+    }
     for path, content in documents.items():
         scopes[path] = (content.get("orgIdentifier"), content.get("projectIdentifier"))
         folder, file = posixpath.split(path)

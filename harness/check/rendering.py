@@ -39,8 +39,11 @@ class Execution:
         """What Harness puts in the place of an expression; nothing for one it does not know here."""
         _, environment = files.environments()[self.environment]
         variables = {v["name"]: str(v["value"]) for v in environment.get("variables", ())} | dict(self.overrides)
-        namespaces = [i["spec"]["namespace"] for _, i in files.infrastructures().values()
-                      if i["environmentRef"] == self.environment]
+        namespaces = [
+            i["spec"]["namespace"]
+            for _, i in files.infrastructures().values()
+            if i["environmentRef"] == self.environment
+        ]
         known = {
             "pipeline.sequenceId": str(self.sequence),
             "artifact.image": self.image,
@@ -107,4 +110,6 @@ def check(files: Files) -> Iterator[Finding]:
                 yield Finding(where, "unresolved-expression", f"<+{expression}> stands for nothing in {identifier}")
     for path in files.under(files.manifests_folder()):
         for expression in EXPRESSION.findall(files.texts[path]):
-            yield Finding(path, "expression-in-manifest", f"<+{expression}>: take it into {VALUES}, where it is resolved")
+            yield Finding(
+                path, "expression-in-manifest", f"<+{expression}>: take it into {VALUES}, where it is resolved"
+            )

@@ -88,7 +88,9 @@ def _bitbucket() -> Draft7Validator:
     return Draft7Validator(json.loads(vendor.read_text()))
 
 
-def _applicable(validator: Draft7Validator, schema: Any, value: Any) -> Iterator[tuple[Draft7Validator, dict[str, Any]]]:
+def _applicable(
+    validator: Draft7Validator, schema: Any, value: Any
+) -> Iterator[tuple[Draft7Validator, dict[str, Any]]]:
     """The schemas, without references and combinations, that say something of `value`."""
     if not isinstance(schema, dict):
         return

@@ -13,8 +13,26 @@ from .files import PIPELINE, SERVICE, TRIGGER, Files
 from .finding import Finding
 
 # Tags that no build gets, and that are found in registries.
-STRANGE = ("latest", "stable", "production", "v1.4.2", "1", "1.4", "1.4.2.3", "01.4.2", "1.04.2", "1.4.2 ", "1.4.2-",
-           "x1.4.2", "1.4.2x", "1-4-2", "1.4.2\n", "sha256-0f", "buildcache", "")
+STRANGE = (
+    "latest",
+    "stable",
+    "production",
+    "v1.4.2",
+    "1",
+    "1.4",
+    "1.4.2.3",
+    "01.4.2",
+    "1.04.2",
+    "1.4.2 ",
+    "1.4.2-",
+    "x1.4.2",
+    "1.4.2x",
+    "1-4-2",
+    "1.4.2\n",
+    "sha256-0f",
+    "buildcache",
+    "",
+)
 
 
 def matches(pattern: str, tag: str) -> bool:
@@ -59,7 +77,9 @@ def check(files: Files) -> Iterator[Finding]:
         yield _finding("trigger-artifact", f"must wait for new artifacts of the service's type, {service['type']}")
     for name in ("connectorRef", "region", "imagePath"):
         if spec.get(name) != service["spec"].get(name):
-            yield _finding("trigger-artifact", f"{name} is {spec.get(name)}, and the service's is {service['spec'].get(name)}")
+            yield _finding(
+                "trigger-artifact", f"{name} is {spec.get(name)}, and the service's is {service['spec'].get(name)}"
+            )
     if spec.get("tag") != "<+trigger.artifact.build>":
         yield _finding("trigger-artifact", "tag must be <+trigger.artifact.build>: the tag that is new")
     yield from _inputs(pipeline, trigger)
@@ -117,6 +137,11 @@ def _inputs(pipeline: dict[str, Any], trigger: dict[str, Any]) -> Iterator[Findi
     for path, value in offered.items():
         if path in wanted:
             if value != "<+trigger.artifact.build>":
-                yield _finding("trigger-inputs", f"{'.'.join(map(str, path))} must be <+trigger.artifact.build>, the tag that is new")
+                yield _finding(
+                    "trigger-inputs",
+                    f"{'.'.join(map(str, path))} must be <+trigger.artifact.build>, the tag that is new",
+                )
         elif fixed.get(path) != value:
-            yield _finding("trigger-inputs", f"inputYaml: {'.'.join(map(str, path))} is not for the pipeline to be given")
+            yield _finding(
+                "trigger-inputs", f"inputYaml: {'.'.join(map(str, path))} is not for the pipeline to be given"
+            )

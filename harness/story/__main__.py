@@ -61,7 +61,11 @@ class Story:
     def released(self, tag: str) -> None:
         """A poll after a tag finds it, alone."""
         new, others = self.trigger.poll()
-        self.found(f"the trigger starts the pipeline for {tag}, and for nothing else", (new, others) == ([tag], []), new + others)
+        self.found(
+            f"the trigger starts the pipeline for {tag}, and for nothing else",
+            (new, others) == ([tag], []),
+            new + others,
+        )
 
     def image(self, tag: str) -> str:
         """As `<+artifact.image>` has it."""
@@ -74,7 +78,11 @@ class Story:
         picture = self.teller.folder / f"{environment}-{version}-run-{self.harness.runs}.png"
         seen = open_site(self.sites[environment], picture)
         wanted = {"label": given["WEBAPP_LABEL"], "api": given["WEBAPP_API_URL"], "version": version}
-        self.found(f"Chromium sees version {version} of {environment}, with its own values: {picture.name}", seen == wanted, seen)
+        self.found(
+            f"Chromium sees version {version} of {environment}, with its own values: {picture.name}",
+            seen == wanted,
+            seen,
+        )
 
     def first_release(self) -> None:
         """A release is tagged, and goes all the way."""
@@ -83,11 +91,16 @@ class Story:
         self.repository.tag("v1.4.0")
         self.released("1.4.0")
         set_by_image = {name for name in self.images.environment_of("webapp:1.4.0") if name.startswith("DEPLOY_")}
-        self.found("the image sets what the check believes it does, and it has no rules",
-                   set_by_image == SET_BY_IMAGE.keys() - {"DEPLOY_RULES"}, set_by_image)
+        self.found(
+            "the image sets what the check believes it does, and it has no rules",
+            set_by_image == SET_BY_IMAGE.keys() - {"DEPLOY_RULES"},
+            set_by_image,
+        )
         self.teller.chapter("1.4.0 goes through the pipeline")
         run = self.harness.start(self.image("1.4.0"), "1.4.0", approve=lambda message: "1.4.0" in message)
-        self.found("it passed dev, staging, the approval, production", list(run.stages.values()) == [True] * 4, run.stages)
+        self.found(
+            "it passed dev, staging, the approval, production", list(run.stages.values()) == [True] * 4, run.stages
+        )
         self.found("each Job ended at its first try", all(one.codes == [0] for one in run.jobs.values()), run.jobs)
         warnings = [warning for one in run.jobs.values() for warning in one.result().get("warnings", ())]
         self.found("each was looked at through its CDN, without a remark", not warnings, warnings)
@@ -117,11 +130,17 @@ class Story:
         run = self.harness.start(self.image("1.5.0"), "1.5.0", approve=lambda _: False)
         self.found("it failed in dev, and nothing came after", run.stages == {"dev": False}, run.stages)
         deployment, rollback = run.jobs["dev", "deploy"], run.jobs["dev", "rollback"]
-        self.found("the deployment's Job failed with 6, and was not tried again",
-                   (deployment.condition, deployment.codes) == ("Failed", [6]), deployment)
+        self.found(
+            "the deployment's Job failed with 6, and was not tried again",
+            (deployment.condition, deployment.codes) == ("Failed", [6]),
+            deployment,
+        )
         self.found("its log, kept by Harness, names the file", "api/status.json" in run.shown, run.shown)
-        self.found("the rollback's Job did nothing: 1.4.0 was live again already",
-                   (rollback.codes, rollback.result()["result"]) == ([0], "unchanged"), rollback.log)
+        self.found(
+            "the rollback's Job did nothing: 1.4.0 was live again already",
+            (rollback.codes, rollback.result()["result"]) == ([0], "unchanged"),
+            rollback.log,
+        )
         self.found("1.4.0 is live in dev", self.sites["dev"].version() == "1.4.0", self.sites["dev"].version())
         self.visit("dev", "1.4.0")
         for name in ("staging", "production"):
@@ -136,12 +155,17 @@ class Story:
         self.repository.tag("v1.5.1")
         self.released("1.5.1")
         run = self.harness.start(self.image("1.5.1"), "1.5.1", approve=lambda _: False)
-        self.found("it passed dev and staging, and was stopped by a person",
-                   run.stages == {"dev": True, "staging": True, "approve_production": False}, run.stages)
+        self.found(
+            "it passed dev and staging, and was stopped by a person",
+            run.stages == {"dev": True, "staging": True, "approve_production": False},
+            run.stages,
+        )
         self.visit("staging", "1.5.1")
         self.found("production was not touched", self.sites["production"].objects() == production)
         ended = run.apply("staging", "rollback")
-        self.found("the rollback's Job takes it back where it is live", ended.result()["result"] == "rolled-back", ended.log)
+        self.found(
+            "the rollback's Job takes it back where it is live", ended.result()["result"] == "rolled-back", ended.log
+        )
         self.visit("staging", "1.4.0")
 
 

@@ -54,7 +54,9 @@ class Site:
     def objects(self) -> dict[str, tuple[str, str]]:
         """Everything in the bucket, with what changes when it is written."""
         pages = self.cloud.client("s3", self.region).get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
-        return {one["Key"]: (one["ETag"], str(one["LastModified"])) for page in pages for one in page.get("Contents", ())}
+        return {
+            one["Key"]: (one["ETag"], str(one["LastModified"])) for page in pages for one in page.get("Contents", ())
+        }
 
     def may_list(self, bucket: str) -> bool:
         """Whether this environment's role may look into a bucket."""
@@ -76,8 +78,13 @@ class Cloud:
     def client(self, service: str, region: str, keys: tuple[str, str] = ("test", "test")) -> Any:
         """By default its root, which may do everything."""
         return botocore.session.get_session().create_client(
-            service, region_name=region, endpoint_url=f"http://127.0.0.1:{self.port}", aws_access_key_id=keys[0],
-            aws_secret_access_key=keys[1], config=botocore.config.Config(s3={"addressing_style": "path"}))
+            service,
+            region_name=region,
+            endpoint_url=f"http://127.0.0.1:{self.port}",
+            aws_access_key_id=keys[0],
+            aws_secret_access_key=keys[1],
+            config=botocore.config.Config(s3={"addressing_style": "path"}),
+        )
 
     def site(self, environment: str, bucket: str, region: str) -> Site:
         """Makes what an environment needs. `/api/*` is not the site's: it goes to the API, as it often does."""
@@ -99,19 +106,42 @@ class Cloud:
 
     def _distribution(self, region: str, bucket: str, api: str) -> tuple[str, str]:
         cloudfront = self.client("cloudfront", region)
-        control = cloudfront.create_origin_access_control(OriginAccessControlConfig={
-            "Name": bucket, "OriginAccessControlOriginType": "s3", "SigningBehavior": "always", "SigningProtocol": "sigv4"})
-        origins = [{"Id": name, "DomainName": f"{name}.s3.{region}.amazonaws.com",
-                    "OriginAccessControlId": control["OriginAccessControl"]["Id"],
-                    "S3OriginConfig": {"OriginAccessIdentity": ""}} for name in (bucket, api)]
-        behaviour = {"ViewerProtocolPolicy": "allow-all", "MinTTL": 0,
-                     "ForwardedValues": {"QueryString": False, "Cookies": {"Forward": "none"}}}
-        created = cloudfront.create_distribution(DistributionConfig={
-            "CallerReference": bucket, "Comment": bucket, "Enabled": True, "DefaultRootObject": "index.html",
-            "Origins": {"Quantity": 2, "Items": origins},
-            "DefaultCacheBehavior": {"TargetOriginId": bucket, **behaviour},
-            "CacheBehaviors": {"Quantity": 1, "Items": [{"PathPattern": "/api/*", "TargetOriginId": api, **behaviour}]},
-        })["Distribution"]
+        control = cloudfront.create_origin_access_control(
+            OriginAccessControlConfig={
+                "Name": bucket,
+                "OriginAccessControlOriginType": "s3",
+                "SigningBehavior": "always",
+                "SigningProtocol": "sigv4",
+            }
+        )
+        origins = [
+            {
+                "Id": name,
+                "DomainName": f"{name}.s3.{region}.amazonaws.com",
+                "OriginAccessControlId": control["OriginAccessControl"]["Id"],
+                "S3OriginConfig": {"OriginAccessIdentity": ""},
+            }
+            for name in (bucket, api)
+        ]
+        behaviour = {
+            "ViewerProtocolPolicy": "allow-all",
+            "MinTTL": 0,
+            "ForwardedValues": {"QueryString": False, "Cookies": {"Forward": "none"}},
+        }
+        created = cloudfront.create_distribution(
+            DistributionConfig={
+                "CallerReference": bucket,
+                "Comment": bucket,
+                "Enabled": True,
+                "DefaultRootObject": "index.html",
+                "Origins": {"Quantity": 2, "Items": origins},
+                "DefaultCacheBehavior": {"TargetOriginId": bucket, **behaviour},
+                "CacheBehaviors": {
+                    "Quantity": 1,
+                    "Items": [{"PathPattern": "/api/*", "TargetOriginId": api, **behaviour}],
+                },
+            }
+        )["Distribution"]
         return created["Id"], created["DomainName"]
 
 
@@ -126,8 +156,13 @@ def _documented(what: str, bucket: str, distribution: str) -> Any:
 def _readable(bucket: str, distribution: str) -> dict[str, Any]:
     """A bucket policy: the distribution reads all but the state area."""
     source = f"arn:aws:cloudfront::{ACCOUNT}:distribution/{distribution}"
-    allow = {"Effect": "Allow", "Principal": {"Service": "cloudfront.amazonaws.com"}, "Action": "s3:GetObject",
-             "Resource": f"arn:aws:s3:::{bucket}/*", "Condition": {"StringEquals": {"AWS:SourceArn": source}}}
+    allow = {
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudfront.amazonaws.com"},
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+        "Condition": {"StringEquals": {"AWS:SourceArn": source}},
+    }
     return {"Version": "2012-10-17", "Statement": [allow, _documented('"Deny"', bucket, distribution)]}
 
 

@@ -59,8 +59,17 @@ class Cluster:
     def podman(self, *arguments: str) -> str:
         """Podman with storage of its own, set up for a machine without systemd."""
         environment = {**os.environ, "CONTAINERS_CONF": str(self.folder / "containers.conf")}
-        return run(program("podman"), "--root", self.folder / "root", "--runroot", self.folder / "run",
-                   "--storage-driver", "overlay", *arguments, environment=environment)
+        return run(
+            program("podman"),
+            "--root",
+            self.folder / "root",
+            "--runroot",
+            self.folder / "run",
+            "--storage-driver",
+            "overlay",
+            *arguments,
+            environment=environment,
+        )
 
     def close(self) -> None:
         """Ends what runs, and lets go of its storage, which podman mounts while it works."""
@@ -105,7 +114,9 @@ class Cluster:
         (self.artefacts / f"{name}.yaml").write_text(yaml.safe_dump(dict(job), sort_keys=False))
         container["env"] = [*container["env"], *({"name": key, "value": value} for key, value in variables.items())]
         manifest = self.folder / f"{name}.yaml"
-        manifest.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}))
+        manifest.write_text(
+            yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
+        )
         self.podman("pull", "--quiet", "--tls-verify=false", container["image"])
         self.podman("play", "kube", str(manifest))
         told = f"{name}-{container['name']}"
@@ -120,10 +131,15 @@ class Cluster:
         host = found["HostConfig"]
         self.teller.found("the pod's root is read-only", host["ReadonlyRootfs"])
         self.teller.found("its user is 65532", found["Config"]["User"] == "65532:65532", found["Config"]["User"])
-        self.teller.found("it has no capability, and can gain none",
-                          not found["EffectiveCaps"] and "no-new-privileges" in host["SecurityOpt"], host["SecurityOpt"])
+        self.teller.found(
+            "it has no capability, and can gain none",
+            not found["EffectiveCaps"] and "no-new-privileges" in host["SecurityOpt"],
+            host["SecurityOpt"],
+        )
         limit = container["resources"]["limits"]["memory"]
-        self.teller.found(f"its memory ends at {limit}", host["Memory"] == int(limit.removesuffix("Mi")) << 20, host["Memory"])
+        self.teller.found(
+            f"its memory ends at {limit}", host["Memory"] == int(limit.removesuffix("Mi")) << 20, host["Memory"]
+        )
         self._looked_at = True
 
     def kubectl(self, folder: Path) -> None:

@@ -83,8 +83,10 @@ class Run:
         site = self.harness.sites[environment]
         execution = self.execution(environment)
         variables = {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{site.cloud.port}", "DEPLOY_FORCE_PATH_STYLE": "true",
-            "AWS_ACCESS_KEY_ID": site.keys[0], "AWS_SECRET_ACCESS_KEY": site.keys[1],
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{site.cloud.port}",
+            "DEPLOY_FORCE_PATH_STYLE": "true",
+            "AWS_ACCESS_KEY_ID": site.keys[0],
+            "AWS_SECRET_ACCESS_KEY": site.keys[1],
         }
         namespace = execution.resolve(self.harness.files, "infra.namespace")
         rendered = job(self.harness.files, kind, execution)
@@ -108,7 +110,11 @@ class Run:
             return self.apply(environment, kind).condition == "Complete"
         if step["type"] == "ShellScript":
             self.harness.cluster.kubectl(self.harness.folder)
-            given = {**os.environ, "PATH": f"{self.harness.folder}:{os.environ['PATH']}", "HARNESS_KUBE_CONFIG_PATH": "here"}
+            given = {
+                **os.environ,
+                "PATH": f"{self.harness.folder}:{os.environ['PATH']}",
+                "HARNESS_KUBE_CONFIG_PATH": "here",
+            }
             self.shown = run(program("bash"), "-c", resolved(spec["source"]["spec"]["script"]), environment=given)
             self.harness.teller.say("\n".join(f"    | {line[:200]}" for line in self.shown.splitlines()[-3:]))
             return True

@@ -36,8 +36,16 @@ def free_port() -> int:
 
 def run(*command: str | Path, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> str:
     """Runs a program to its end and gives what it said. Raises `Wrong` where it fails."""
-    done = subprocess.run(command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(
+        command,
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         raise Wrong(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}")
     return done.stdout

@@ -41,13 +41,26 @@ class Registry:
 
     def take(self, image: str, name: str) -> None:
         """Copies an image in, from where skopeo finds it."""
-        run(program("skopeo"), "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false", image,
-            f"docker://{self.host}/{name}")
+        run(
+            program("skopeo"),
+            "--insecure-policy",
+            "copy",
+            "--quiet",
+            "--dest-tls-verify=false",
+            image,
+            f"docker://{self.host}/{name}",
+        )
 
     def environment_of(self, name: str) -> dict[str, str]:
         """The variables that an image sets."""
-        told = run(program("skopeo"), "--insecure-policy", "inspect", "--config", "--tls-verify=false",
-                   f"docker://{self.host}/{name}")
+        told = run(
+            program("skopeo"),
+            "--insecure-policy",
+            "inspect",
+            "--config",
+            "--tls-verify=false",
+            f"docker://{self.host}/{name}",
+        )
         return dict(one.split("=", 1) for one in json.loads(told)["config"]["Env"])
 
 

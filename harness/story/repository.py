@@ -17,8 +17,12 @@ from .process import program, run
 from .telling import Teller
 
 GIT = {
-    "GIT_AUTHOR_NAME": "story", "GIT_AUTHOR_EMAIL": "story@example.com", "GIT_COMMITTER_NAME": "story",
-    "GIT_COMMITTER_EMAIL": "story@example.com", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null",
+    "GIT_AUTHOR_NAME": "story",
+    "GIT_AUTHOR_EMAIL": "story@example.com",
+    "GIT_COMMITTER_NAME": "story",
+    "GIT_COMMITTER_EMAIL": "story@example.com",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_SYSTEM": "/dev/null",
 }
 
 
@@ -88,9 +92,17 @@ class Repository:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         return {
-            "PATH": f"{programs()}:{os.environ['PATH']}", "HOME": str(home), "CI": "true", "NO_UPDATE_NOTIFIER": "1",
-            "npm_config_audit": "false", "npm_config_fund": "false",
-            "BITBUCKET_COMMIT": self._git("rev-parse", "HEAD"), "BITBUCKET_BUILD_NUMBER": str(self._builds),
-            "BITBUCKET_REPO_FULL_NAME": "example/webapp", "AWS_REGISTRY_ROLE": "arn:aws:iam::123456789012:role/none",
-            "IMAGE_INSECURE_REGISTRIES": self.registry, "IMAGE_LOG": "text", **about,
+            "PATH": f"{programs()}:{os.environ['PATH']}",
+            "HOME": str(home),
+            "CI": "true",
+            "NO_UPDATE_NOTIFIER": "1",
+            "npm_config_audit": "false",
+            "npm_config_fund": "false",
+            "BITBUCKET_COMMIT": self._git("rev-parse", "HEAD"),
+            "BITBUCKET_BUILD_NUMBER": str(self._builds),
+            "BITBUCKET_REPO_FULL_NAME": "example/webapp",
+            "AWS_REGISTRY_ROLE": "arn:aws:iam::123456789012:role/none",
+            "IMAGE_INSECURE_REGISTRIES": self.registry,
+            "IMAGE_LOG": "text",
+            **about,
         }

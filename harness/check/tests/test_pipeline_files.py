@@ -6,11 +6,11 @@ import os
 import warnings
 
 import pytest
-from mutations import MUTATIONS, Mutation
 
 from check.facts import renderer, schemas
-from check.files import Files
+from check.files import OWN_BITBUCKET, Files
 from check.rules import RULES, check
+from slips import MUTATIONS, Mutation
 
 FILES = Files.read()
 # Rules that no slip in the files can break: what they compare comes from the binaries.
@@ -31,6 +31,12 @@ def tools() -> None:
 
 def test_the_files_fit() -> None:
     assert [str(finding) for finding in check(FILES)] == []
+
+
+def test_a_copy_under_another_name_fits() -> None:
+    """A webapp's own copy, with its Bitbucket pipeline alone."""
+    texts = {path: text.replace("webapp", "shop") for path, text in FILES.texts.items() if path != OWN_BITBUCKET}
+    assert [str(finding) for finding in check(Files(texts))] == []
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
