@@ -27,9 +27,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Dropped without that, it simply is not renewed any more, and expires.
 #[derive(Debug)]
 pub(super) struct Session {
+    hold: Hold,
+    renewal: DropGuard,
+}
+
+/// The lease as whoever writes under it sees it. Clones share it, and keep nothing of it alive.
+#[derive(Debug, Clone)]
+pub(super) struct Hold {
     held: Arc<Held>,
     lost: CancellationToken,
-    renewal: DropGuard,
     uploads: Arc<OpenUploads>,
 }
 
@@ -209,7 +215,7 @@ impl Deployer {
         let lost = CancellationToken::new();
         let stop = CancellationToken::new();
         tokio::spawn(renew(Arc::clone(&held), stop.clone(), lost.clone()));
-        Ok(Some(Session { held, lost, renewal: stop.drop_guard(), uploads: Arc::default() }))
+        Ok(Some(Session { hold: Hold { held, lost, uploads: Arc::default() }, renewal: stop.drop_guard() }))
     }
 }
 
@@ -275,7 +281,15 @@ impl Held {
     }
 }
 
-impl Session {
+impl std::ops::Deref for Session {
+    type Target = Hold;
+
+    fn deref(&self) -> &Hold {
+        &self.hold
+    }
+}
+
+impl Hold {
     /// Changes `current`; gives it as it is then. `change` may be called again after a write of
     /// this session that was cut off.
     ///
@@ -306,11 +320,14 @@ impl Session {
     pub(super) async fn lost(&self) {
         self.lost.cancelled().await;
     }
+}
 
+impl Session {
     /// Gives the lease back, with a last change: overwritten, never deleted.
     pub(super) async fn release(self, change: impl Fn(&mut Current) + Send + Sync) -> Result<Current, Error> {
         drop(self.renewal);
-        self.held
+        self.hold
+            .held
             .update(|current| {
                 change(current);
                 current.lease = None;
