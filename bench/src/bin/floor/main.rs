@@ -83,10 +83,10 @@ fn key(directory: &Path, path: &Path) -> Result<String, Failure> {
 }
 
 async fn again(target: Target, directory: &Path) -> Result<(), Failure> {
-    let root = directory.to_owned();
-    let hashing = tokio::task::spawn_blocking(move || hash_all(&root));
+    let files = files(directory)?;
     // Where to cut is known beforehand here, from the directory; a deployment knows it from its inventory.
-    let mut keys: Vec<String> = files(directory)?.iter().map(|(path, _)| key(directory, path)).collect::<Result<_, _>>()?;
+    let mut keys: Vec<String> = files.iter().map(|(path, _)| key(directory, path)).collect::<Result<_, _>>()?;
+    let hashing = tokio::task::spawn_blocking(move || hash_all(&files));
     keys.sort_unstable();
     let step = keys.len().div_ceil(RANGES).max(1);
     let mut bounds: Vec<Option<String>> = keys.chunks(step).skip(1).map(|chunk| Some(chunk[0].clone())).collect();
@@ -113,23 +113,20 @@ async fn list(target: Target, from: Option<String>, to: Option<String>) -> Resul
         let request = target.client.list_objects_v2().bucket(&*target.bucket).set_start_after(after.take());
         let page = request.send().await?;
         let keys = page.contents().iter().filter_map(|object| object.key());
-        let mut passed = false;
-        for key in keys {
-            passed = to.as_deref().is_some_and(|to| key > to);
-            if passed {
-                break;
-            }
+        let in_range = |key: &&str| to.as_deref().is_none_or(|to| *key <= to);
+        for key in keys.take_while(in_range) {
             count += 1;
             after = Some(key.to_owned());
         }
+        let last = page.contents().last().and_then(|object| object.key());
+        let passed = to.as_deref().is_some_and(|to| last.is_some_and(|last| last >= to));
         if passed || page.is_truncated() != Some(true) {
             return Ok(count);
         }
     }
 }
 
-fn hash_all(directory: &Path) -> Result<usize, Failure> {
-    let files = files(directory)?;
+fn hash_all(files: &[(PathBuf, u64)]) -> Result<usize, Failure> {
     let next = AtomicUsize::new(0);
     let threads = std::thread::available_parallelism()?.get();
     std::thread::scope(|scope| {

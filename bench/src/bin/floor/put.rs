@@ -29,7 +29,8 @@ pub(crate) async fn all(target: Target, files: Vec<(PathBuf, u64)>, directory: &
     let next = Arc::new(AtomicUsize::new(0));
     let mut workers = JoinSet::new();
     for _ in 0..IN_FLIGHT.min(files.len()) {
-        let (target, files, directory, next) = (target.clone(), Arc::clone(&files), Arc::clone(&directory), Arc::clone(&next));
+        let (target, files, directory, next) =
+            (target.clone(), Arc::clone(&files), Arc::clone(&directory), Arc::clone(&next));
         workers.spawn(async move {
             while let Some((path, size)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let key = key(&directory, path)?;
@@ -100,8 +101,13 @@ async fn large(target: &Target, path: &Path, key: &str) -> Result<(), Failure> {
     }
     parts.sort_unstable_by_key(CompletedPart::part_number);
     let upload = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-    let complete =
-        target.client.complete_multipart_upload().bucket(&*target.bucket).key(key).upload_id(id).multipart_upload(upload);
+    let complete = target
+        .client
+        .complete_multipart_upload()
+        .bucket(&*target.bucket)
+        .key(key)
+        .upload_id(id)
+        .multipart_upload(upload);
     Box::pin(complete.send()).await?;
     Ok(())
 }

@@ -42,7 +42,8 @@ impl Scope<'_> {
 
     /// Takes the objects in scope up to `through` from a page. Gives where to go on, if there is more.
     fn take(&self, page: ListPage, through: Option<&str>, objects: &mut Vec<ListedObject>) -> Option<String> {
-        let next = page.objects.last().filter(|last| page.truncated && through.is_none_or(|end| last.key.as_str() < end));
+        let next =
+            page.objects.last().filter(|last| page.truncated && through.is_none_or(|end| last.key.as_str() < end));
         let next = next.map(|last| self.resume(&last.key));
         let in_range = page.objects.into_iter().take_while(|o| through.is_none_or(|end| o.key.as_str() <= end));
         objects.extend(
@@ -226,10 +227,7 @@ mod tests {
     fn what_is_expected_is_cut_into_pages_with_an_open_end() {
         let scope = Scope { prefix: "p/", skip: None };
         let cuts = cut(scope, None, ["a", "b", "c", "d", "e"], 2);
-        assert_eq!(
-            cuts,
-            [range(None, Some("p/b")), range(Some("p/b"), Some("p/d")), range(Some("p/d"), None)]
-        );
+        assert_eq!(cuts, [range(None, Some("p/b")), range(Some("p/b"), Some("p/d")), range(Some("p/d"), None)]);
         assert_eq!(cut(scope, None, ["a", "b", "c", "d"], 2), [range(None, Some("p/b")), range(Some("p/b"), None)]);
     }
 
@@ -244,7 +242,8 @@ mod tests {
 
     /// A page as S3 gives it.
     fn list<'k>(stored: &'k BTreeSet<String>, prefix: &str, after: Option<&str>, size: usize) -> ListPage {
-        let mut keys = stored.iter().map(String::as_str).filter(|key| key.starts_with(prefix) && after.is_none_or(|a| *key > a));
+        let mut keys =
+            stored.iter().map(String::as_str).filter(|key| key.starts_with(prefix) && after.is_none_or(|a| *key > a));
         let first: Vec<&'k str> = keys.by_ref().take(size).collect();
         page(first, keys.next().is_some())
     }

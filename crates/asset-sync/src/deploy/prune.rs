@@ -7,10 +7,10 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::Deployer;
+use super::listing::list_all;
 use super::publish::{Finish, until};
 use super::report::{InvalidationReport, Outcome, Report};
 use super::session::Session;
-use super::listing::list_all;
 use crate::bucket::{Bucket as _, BucketErrorKind, ETag, MAX_BATCH};
 use crate::digest::Sha256;
 use crate::error::{Error, Refusal};

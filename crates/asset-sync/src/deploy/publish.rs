@@ -376,7 +376,8 @@ impl Deployer {
 /// The keys that should be in the bucket by now, ascending.
 fn expected(decision: &Decision) -> Vec<&str> {
     let desired = decision.desired.files.iter().map(|f| f.key.as_str());
-    let mut keys: Vec<&str> = desired.chain(decision.snapshot.inventory.records.iter().map(|r| r.key.as_str())).collect();
+    let mut keys: Vec<&str> =
+        desired.chain(decision.snapshot.inventory.records.iter().map(|r| r.key.as_str())).collect();
     keys.sort_unstable();
     keys.dedup();
     keys

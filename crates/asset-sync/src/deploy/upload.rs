@@ -181,7 +181,8 @@ impl Uploader {
     /// Brings the journal's list of unfinished uploads up to date.
     async fn journal_uploads(&self) -> Result<(), Error> {
         let open = self.0.hold.uploads().list();
-        self.0.hold
+        self.0
+            .hold
             .update(|current| {
                 if let Some(pending) = &mut current.pending {
                     pending.uploads.clone_from(&open);
