@@ -22,10 +22,6 @@ mod signals;
 mod site;
 mod verification;
 
-/// A request to S3 is a hundred small allocations: docs/performance.md has what this one saves.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let command = match args::Args::try_parse() {
         Ok(args) => args.into_command(),
