@@ -9,7 +9,7 @@ use std::sync::Arc;
 use asset_sync::Error;
 use asset_sync::site::{
     BakedManifest, Findings, PreflightOptions, Rules, ScanOptions, Site, SiteValues, SourceMaps, ValuesInput,
-    ValuesProblem, preflight, scan,
+    ValuesProblem, scan_and_preflight,
 };
 use deploy_config::{Settings, Values, variables};
 
@@ -73,8 +73,7 @@ impl Reading {
 
     /// Reads it. This blocks.
     pub(crate) fn read(&self) -> Result<Read, Error> {
-        let site = scan(&self.source, &self.scan)?;
-        let findings = preflight(&site, &self.preflight)?;
+        let (site, findings) = scan_and_preflight(&self.source, &self.scan, &self.preflight)?;
         Ok(Read { site, findings })
     }
 }

@@ -26,6 +26,7 @@ use recorder::Recorder;
 mod decide;
 mod inspect;
 mod invalidate;
+mod listing;
 mod prune;
 mod publish;
 mod recorder;

@@ -7,10 +7,10 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::Deployer;
+use super::listing::list_all;
 use super::publish::{Finish, until};
 use super::report::{InvalidationReport, Outcome, Report};
 use super::session::Session;
-use super::snapshot::list_all;
 use crate::bucket::{Bucket as _, BucketErrorKind, ETag, MAX_BATCH};
 use crate::digest::Sha256;
 use crate::error::{Error, Refusal};
@@ -245,7 +245,7 @@ impl Deployer {
     async fn sweep_blobs(&self, session: &Session, needed: &Needed) -> Result<(), Error> {
         let prefix = self.area.blobs();
         let listed: HashMap<String, ETag> =
-            list_all(&self.state, &prefix, None).await?.into_iter().map(|o| (o.key, o.etag)).collect();
+            list_all(&self.state, &prefix).await?.into_iter().map(|o| (o.key, o.etag)).collect();
         let doomed: Vec<(String, Option<ETag>)> = listed
             .into_iter()
             .filter(|(key, _)| {

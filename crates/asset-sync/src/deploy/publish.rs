@@ -244,7 +244,7 @@ impl Deployer {
                 }
                 done => done?,
             };
-            let listed = self.step(Step::Confirm, 0, 0, self.list_target()).await?;
+            let listed = self.step(Step::Confirm, 0, 0, self.list_target(expected(&decision))).await?;
             let (inventory, doubtful) = take_stock(&decision, &written, &listed);
             if doubtful == 0 {
                 decision.snapshot.inventory = inventory;
@@ -261,7 +261,7 @@ impl Deployer {
         session: &Session,
         decision: &Decision,
         source: Source<'_>,
-        uploader: &Uploader<'_>,
+        uploader: &Uploader,
     ) -> Result<Vec<Written>, Error> {
         let Source::Site(files) = source else {
             return Err(Error::Internal("a deployment takes its files from a site".to_owned()));
@@ -379,6 +379,16 @@ impl Deployer {
             ..self.run_report(result, &decision.release, previous, invalidations)
         }
     }
+}
+
+/// The keys that should be in the bucket by now, ascending.
+fn expected(decision: &Decision) -> Vec<&str> {
+    let desired = decision.desired.files.iter().map(|f| f.key.as_str());
+    let mut keys: Vec<&str> =
+        desired.chain(decision.snapshot.inventory.records.iter().map(|r| r.key.as_str())).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
 }
 
 /// The switch is done.

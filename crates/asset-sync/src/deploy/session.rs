@@ -28,10 +28,16 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Dropped without that, it simply is not renewed any more, and expires.
 #[derive(Debug)]
 pub(super) struct Session {
-    held: Arc<Held>,
-    lost: CancellationToken,
+    hold: Hold,
     renewal: CancellationToken,
     _renewal_ends: DropGuard,
+}
+
+/// The lease as whoever writes under it sees it. Clones share it, and keep nothing of it alive.
+#[derive(Debug, Clone)]
+pub(super) struct Hold {
+    held: Arc<Held>,
+    lost: CancellationToken,
     uploads: Arc<OpenUploads>,
 }
 
@@ -234,8 +240,8 @@ impl Deployer {
         let lost = CancellationToken::new();
         let stop = CancellationToken::new();
         tokio::spawn(renew(Arc::clone(&held), stop.clone(), lost.clone()));
-        let renewal = stop.clone();
-        Ok(Some(Session { held, lost, renewal, _renewal_ends: stop.drop_guard(), uploads: Arc::default() }))
+        let hold = Hold { held, lost, uploads: Arc::default() };
+        Ok(Some(Session { hold, renewal: stop.clone(), _renewal_ends: stop.drop_guard() }))
     }
 }
 
@@ -306,7 +312,15 @@ impl Held {
     }
 }
 
-impl Session {
+impl std::ops::Deref for Session {
+    type Target = Hold;
+
+    fn deref(&self) -> &Hold {
+        &self.hold
+    }
+}
+
+impl Hold {
     /// Changes `current`; gives it as it is then. `change` may be called again after a write of
     /// this session that was cut off.
     ///
@@ -337,12 +351,15 @@ impl Session {
     pub(super) async fn lost(&self) {
         self.lost.cancelled().await;
     }
+}
 
+impl Session {
     /// Gives the lease back, with a last change: overwritten, never deleted. May be done again where it
     /// was cut off.
     pub(super) async fn release(&self, change: impl Fn(&mut Current) + Send + Sync) -> Result<Current, Error> {
         self.renewal.cancel();
-        self.held
+        self.hold
+            .held
             .update(|current| {
                 change(current);
                 current.lease = None;

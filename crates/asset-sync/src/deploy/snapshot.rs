@@ -4,7 +4,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use futures::try_join;
 
 use super::Deployer;
-use crate::bucket::{Bucket as _, BucketError, BucketErrorKind, ETag, ListedObject, Resilient, read_all};
+use crate::bucket::{Bucket as _, BucketErrorKind, ETag, ListedObject, read_all};
 use crate::error::Error;
 use crate::plan::Claims;
 use crate::state::{Current, Inventory, Manifest, ReleaseId, StateError};
@@ -13,9 +13,6 @@ use crate::state::{Current, Inventory, Manifest, ReleaseId, StateError};
 const LARGEST_STATE_OBJECT: u64 = 4 * 1024 * 1024 * 1024;
 
 const MANIFESTS_AT_ONCE: usize = 16;
-
-/// Sorts after every key that continues the text before it.
-const LAST_CHARACTER: char = '\u{10FFFF}';
 
 /// What was found at one time.
 #[derive(Debug, Default)]
@@ -52,7 +49,8 @@ impl Deployer {
                 (current, etag) = (now, now_etag);
             }
         };
-        let ((current, etag, inventory, claims), listed) = try_join!(state, self.list_target())?;
+        let ((current, etag, inventory, claims), first) = try_join!(state, self.first_page())?;
+        let listed = self.list_after(first, inventory.records.iter().map(|r| r.key.as_str())).await?;
         Ok(Snapshot { current, etag, inventory, claims, listed })
     }
 
@@ -153,44 +151,4 @@ impl Deployer {
         let (key, bytes) = self.require_state(self.area.release_entries(id)).await?;
         Ok(Manifest::decode_entries(&key, &bytes)?)
     }
-
-    /// All objects under the target's prefix, passing over the state area.
-    pub(super) async fn list_target(&self) -> Result<Vec<ListedObject>, Error> {
-        let skip = self.area.in_target.then_some(self.area.root.as_str());
-        let mut objects = list_all(&self.bucket, &self.target.prefix, skip).await?;
-        let length = self.target.prefix.len();
-        for object in &mut objects {
-            object.key.drain(..length);
-        }
-        Ok(objects)
-    }
-}
-
-/// All objects under `prefix` in the byte order of their keys, without those under `skip`.
-pub(super) async fn list_all(
-    bucket: &Resilient,
-    prefix: &str,
-    skip: Option<&str>,
-) -> Result<Vec<ListedObject>, BucketError> {
-    let mut objects: Vec<ListedObject> = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let page = bucket.list(prefix, after.as_deref()).await?;
-        let last = page.objects.last().map(|o| o.key.clone());
-        objects.extend(
-            page.objects
-                .into_iter()
-                .filter(|o| o.key.starts_with(prefix) && skip.is_none_or(|s| !o.key.starts_with(s))),
-        );
-        let Some(last) = last.filter(|_| page.truncated) else { break };
-        after = Some(match skip.filter(|s| last.starts_with(*s)) {
-            Some(skip) => format!("{skip}{LAST_CHARACTER}"),
-            None => last,
-        });
-    }
-    if !objects.is_sorted_by(|a, b| a.key < b.key) {
-        objects.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        objects.dedup_by(|a, b| a.key == b.key);
-    }
-    Ok(objects)
 }

@@ -1,15 +1,17 @@
 //! Staging: everything new goes where no page refers to it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Deployer;
 use super::decide::{Decision, is_staged};
-use super::snapshot::list_all;
+use super::listing::list_all;
 use super::switch::Written;
 use super::upload::{Place, Uploader};
-use crate::bucket::{Bucket as _, Condition, CopySource, ObjectSpec};
+use crate::bucket::{Bucket as _, Condition, CopySource, ETag, ObjectSpec};
 use crate::digest::Sha256;
 use crate::error::Error;
 use crate::headers::Headers;
@@ -30,11 +32,18 @@ fn blob_headers() -> Headers {
 /// One thing to stage.
 enum Task<'a> {
     /// A new fingerprinted file, to its own key.
-    Asset { index: usize, file: &'a SiteFile, condition: &'a Condition },
+    Asset { index: usize, file: &'a SiteFile, headers: &'a Arc<Headers>, condition: &'a Condition },
     /// An entry file's bytes, to the archive.
     Entry(&'a SiteFile),
     /// Bytes that will be overwritten and are not in the archive: what stands there now.
-    Overwritten { key: &'a str, etag: &'a crate::bucket::ETag, sha256: Sha256, size: u64 },
+    Overwritten { key: &'a str, etag: &'a ETag, sha256: Sha256, size: u64 },
+}
+
+/// The same, on its own.
+enum OwnTask {
+    Asset { index: usize, file: SiteFile, key: String, headers: Arc<Headers>, condition: Condition },
+    Entry { file: SiteFile, key: String },
+    Overwritten { bucket: String, from: String, etag: ETag, sha256: Sha256, to: String },
 }
 
 impl Task<'_> {
@@ -42,6 +51,26 @@ impl Task<'_> {
         match self {
             Self::Asset { file, .. } | Self::Entry(file) => file.size,
             Self::Overwritten { size, .. } => *size,
+        }
+    }
+
+    fn own(&self, deployer: &Deployer) -> OwnTask {
+        match *self {
+            Self::Asset { index, file, headers, condition } => OwnTask::Asset {
+                index,
+                file: file.clone(),
+                key: deployer.key(file.key.as_str()),
+                headers: Arc::clone(headers),
+                condition: condition.clone(),
+            },
+            Self::Entry(file) => OwnTask::Entry { file: file.clone(), key: deployer.area.blob(&file.sha256) },
+            Self::Overwritten { key, etag, sha256, .. } => OwnTask::Overwritten {
+                bucket: deployer.target.bucket.clone(),
+                from: deployer.key(key),
+                etag: etag.clone(),
+                sha256,
+                to: deployer.area.blob(&sha256),
+            },
         }
     }
 }
@@ -70,10 +99,10 @@ impl Deployer {
         &self,
         decision: &Decision,
         files: &[SiteFile],
-        uploader: &Uploader<'_>,
+        uploader: &Uploader,
     ) -> Result<Vec<Written>, Error> {
         let archived: HashSet<String> =
-            list_all(&self.state, &self.area.blobs(), None).await?.into_iter().map(|object| object.key).collect();
+            list_all(&self.state, &self.area.blobs()).await?.into_iter().map(|object| object.key).collect();
         let mut queued: HashSet<Sha256> = HashSet::new();
         let mut missing = |sha: &Sha256| !archived.contains(&self.area.blob(sha)) && queued.insert(*sha);
         let mut tasks = Vec::new();
@@ -84,7 +113,8 @@ impl Deployer {
         }
         for write in decision.diff.writes.iter().filter(|w| is_staged(&decision.desired, w)) {
             let file = &files[write.file];
-            tasks.push(Task::Asset { index: write.file, file, condition: &write.condition });
+            let headers = &decision.desired.files[write.file].headers;
+            tasks.push(Task::Asset { index: write.file, file, headers, condition: &write.condition });
         }
         for obstacle in &decision.diff.obstacles {
             if let Some(found) = &obstacle.found
@@ -115,43 +145,50 @@ impl Deployer {
         }
         let bytes = tasks.iter().map(Task::size).sum();
         let count = tasks.len() as u64;
-        let work = stream::iter(tasks)
-            .map(|task| self.stage_one(task, decision, uploader))
-            .buffer_unordered(self.options.retry.concurrency.max(1))
-            .try_filter_map(|written| async move { Ok(written) })
-            .try_collect();
+        let work = async {
+            let mut in_flight = FuturesUnordered::new();
+            let mut written = Vec::new();
+            for task in &tasks {
+                if in_flight.len() >= self.options.retry.concurrency.max(1)
+                    && let Some(done) = in_flight.next().await
+                {
+                    written.extend(joined(done)?);
+                }
+                // A task of its own, since a small file is work enough for another core.
+                let own = stage_one(task.own(self), uploader.clone());
+                in_flight.push(AbortOnDropHandle::new(tokio::spawn(own)));
+            }
+            while let Some(done) = in_flight.next().await {
+                written.extend(joined(done)?);
+            }
+            Ok(written)
+        };
         self.step(Step::Stage, count, bytes, work).await
     }
+}
 
-    async fn stage_one(
-        &self,
-        task: Task<'_>,
-        decision: &Decision,
-        uploader: &Uploader<'_>,
-    ) -> Result<Option<Written>, Error> {
-        let written = |key: &str, bytes| Event::Written { key: key.to_owned(), bytes, reason: Reason::New };
-        match task {
-            Task::Asset { index, file, condition } => {
-                let key = self.key(file.key.as_str());
-                let headers = &decision.desired.files[index].headers;
-                let spec = ObjectSpec { key: &key, headers, sha256: file.sha256 };
-                let etag = uploader.send(file, Place::Target, spec, condition).await?;
-                self.options.progress.event(&written(file.key.as_str(), file.size));
-                Ok(Some(Written { index, etag }))
-            }
-            Task::Entry(file) => {
-                let key = self.area.blob(&file.sha256);
-                let spec = ObjectSpec { key: &key, headers: &blob_headers(), sha256: file.sha256 };
-                uploader.send(file, Place::State, spec, &Condition::Always).await?;
-                Ok(None)
-            }
-            Task::Overwritten { key, etag, sha256, .. } => {
-                let (from, to) = (self.key(key), self.area.blob(&sha256));
-                let source = CopySource { bucket: &self.target.bucket, key: &from, etag: Some(etag) };
-                let spec = ObjectSpec { key: &to, headers: &blob_headers(), sha256 };
-                self.state.copy(source, spec, &Condition::Always).await?;
-                Ok(None)
-            }
+fn joined<T>(done: Result<Result<T, Error>, tokio::task::JoinError>) -> Result<T, Error> {
+    done.map_err(|panicked| Error::Internal(format!("an upload failed: {panicked}")))?
+}
+
+async fn stage_one(task: OwnTask, uploader: Uploader) -> Result<Option<Written>, Error> {
+    match task {
+        OwnTask::Asset { index, file, key, headers, condition } => {
+            let spec = ObjectSpec { key: &key, headers: &headers, sha256: file.sha256 };
+            let etag = uploader.send(&file, Place::Target, spec, &condition).await?;
+            uploader.tell(&Event::Written { key: file.key.to_string(), bytes: file.size, reason: Reason::New });
+            Ok(Some(Written { index, etag }))
+        }
+        OwnTask::Entry { file, key } => {
+            let spec = ObjectSpec { key: &key, headers: &blob_headers(), sha256: file.sha256 };
+            uploader.send(&file, Place::State, spec, &Condition::Always).await?;
+            Ok(None)
+        }
+        OwnTask::Overwritten { bucket, from, etag, sha256, to } => {
+            let source = CopySource { bucket: &bucket, key: &from, etag: Some(&etag) };
+            let spec = ObjectSpec { key: &to, headers: &blob_headers(), sha256 };
+            uploader.bucket(Place::State).copy(source, spec, &Condition::Always).await?;
+            Ok(None)
         }
     }
 }

@@ -41,7 +41,7 @@ impl Deployer {
         writes: &[&Write],
         source: Source<'_>,
         session: &Session,
-        uploader: &Uploader<'_>,
+        uploader: &Uploader,
     ) -> Result<Vec<Written>, Error> {
         let mut done = Vec::with_capacity(writes.len());
         for role in [Role::Fingerprinted, Role::Entry, Role::Html, Role::Root] {
@@ -71,7 +71,7 @@ impl Deployer {
         file: &ReleaseFile,
         write: &Write,
         source: Source<'_>,
-        uploader: &Uploader<'_>,
+        uploader: &Uploader,
     ) -> Result<ETag, Error> {
         let key = self.key(file.key.as_str());
         let spec = ObjectSpec { key: &key, headers: &file.headers, sha256: file.sha256 };

@@ -8,17 +8,21 @@ use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::Deployer;
-use super::session::Session;
+use super::session::{Hold, Session};
+use super::{Deployer, Options};
 use crate::bucket::{Bucket, Condition, ETag, MAX_PARTS, MIN_PART_SIZE, ObjectSpec, Resilient, UploadedPart};
 use crate::digest::{Hasher, Sha256};
 use crate::error::Error;
-use crate::progress::Event;
+use crate::progress::{Event, Progress};
 use crate::site::SiteFile;
 use crate::state::RecordedUpload;
 
 /// The budget is counted in these: a semaphore holds at most 2^32 permits.
 const UNIT: u64 = 1024;
+
+/// Files up to this many bytes are read where they are sent: the scan has just read them, and a
+/// thread for each would cost as much as the request.
+const READ_AT_ONCE: u64 = 64 * 1024;
 
 /// Where an object goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +33,16 @@ pub(super) enum Place {
     State,
 }
 
-/// Uploads files of one run under one budget of memory.
-#[derive(Debug)]
-pub(super) struct Uploader<'a> {
-    deployer: &'a Deployer,
-    session: &'a Session,
+/// Uploads files of one run under one budget of memory. Clones are the same one.
+#[derive(Clone)]
+pub(super) struct Uploader(Arc<Inner>);
+
+struct Inner {
+    bucket: Arc<Resilient>,
+    state: Arc<Resilient>,
+    hold: Hold,
+    progress: Arc<dyn Progress>,
+    part_size: u64,
     budget: Arc<Semaphore>,
     units: u32,
 }
@@ -42,31 +51,39 @@ fn units(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT).max(1)).unwrap_or(u32::MAX)
 }
 
-impl<'a> Uploader<'a> {
-    pub(super) fn new(deployer: &'a Deployer, session: &'a Session) -> Self {
-        let units = units(deployer.options.buffer).min(Semaphore::MAX_PERMITS.try_into().unwrap_or(u32::MAX));
-        let budget = Arc::new(Semaphore::new(units as usize));
-        Self { deployer, session, budget, units }
+impl Uploader {
+    pub(super) fn new(deployer: &Deployer, session: &Session) -> Self {
+        let Options { buffer, part_size, progress, .. } = &deployer.options;
+        let units = units(*buffer).min(Semaphore::MAX_PERMITS.try_into().unwrap_or(u32::MAX));
+        Self(Arc::new(Inner {
+            bucket: Arc::clone(&deployer.bucket),
+            state: Arc::clone(&deployer.state),
+            hold: Hold::clone(session),
+            progress: Arc::clone(progress),
+            part_size: (*part_size).max(MIN_PART_SIZE),
+            budget: Arc::new(Semaphore::new(units as usize)),
+            units,
+        }))
     }
 
     /// Room for `bytes` in memory; for more than there is in all, all of it.
     async fn reserve(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Error> {
-        Arc::clone(&self.budget)
-            .acquire_many_owned(units(bytes).min(self.units))
+        Arc::clone(&self.0.budget)
+            .acquire_many_owned(units(bytes).min(self.0.units))
             .await
             .map_err(|_| Error::Internal("the memory budget was closed".to_owned()))
     }
 
-    fn bucket(&self, place: Place) -> &'a Resilient {
+    pub(super) fn bucket(&self, place: Place) -> &Arc<Resilient> {
         match place {
-            Place::Target => &self.deployer.bucket,
-            Place::State => &self.deployer.state,
+            Place::Target => &self.0.bucket,
+            Place::State => &self.0.state,
         }
     }
 
     /// Whether a file of `size` bytes goes in one request.
     pub(super) fn is_small(&self, size: u64) -> bool {
-        size <= self.deployer.options.part_size.max(MIN_PART_SIZE) * 2
+        size <= self.0.part_size * 2
     }
 
     /// Uploads a file as the object that `spec` describes, if `condition` holds.
@@ -91,21 +108,22 @@ impl<'a> Uploader<'a> {
     }
 
     fn sent(&self, bytes: u64) {
-        self.deployer.options.progress.event(&Event::Sent { bytes });
+        self.tell(&Event::Sent { bytes });
+    }
+
+    pub(super) fn tell(&self, event: &Event) {
+        self.0.progress.event(event);
     }
 
     /// A small file's served bytes, checked against what was scanned.
     pub(super) async fn read_small(&self, file: &SiteFile) -> Result<(Bytes, OwnedSemaphorePermit), Error> {
         let room = self.reserve(file.size).await?;
-        let source = file.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let mut bytes = Vec::with_capacity(usize::try_from(source.size).unwrap_or_default());
-            // One byte more than expected: a file that grew is noticed without reading all of it.
-            source.open()?.take(source.size + 1).read_to_end(&mut bytes)?;
-            let sha256 = Sha256::of(&bytes);
-            Ok::<_, std::io::Error>((Bytes::from(bytes), sha256))
-        });
-        let (bytes, sha256) = blocking(read, &file.path).await?;
+        let (bytes, sha256) = if file.size <= READ_AT_ONCE {
+            read_whole(file).map_err(|source| Error::Read { path: file.path.clone(), source })?
+        } else {
+            let source = file.clone();
+            blocking(tokio::task::spawn_blocking(move || read_whole(&source)), &file.path).await?
+        };
         if sha256 != file.sha256 {
             return Err(file.changed());
         }
@@ -121,14 +139,14 @@ impl<'a> Uploader<'a> {
     ) -> Result<ETag, Error> {
         let bucket = self.bucket(place);
         // S3 limits: 10,000 parts, so a very large file has larger ones.
-        let part_size = self.deployer.options.part_size.max(MIN_PART_SIZE).max(file.size.div_ceil(MAX_PARTS));
+        let part_size = self.0.part_size.max(file.size.div_ceil(MAX_PARTS));
         let upload = self.open(place, spec).await?;
         let id = upload.id.clone();
         let outcome = async {
             self.journal_uploads().await?;
             let parts = self.send_parts(file, bucket, spec.key, &id, part_size).await?;
             if place == Place::Target {
-                self.session.check()?;
+                self.0.hold.check()?;
             }
             Ok(bucket.complete_multipart(spec.key, &id, &parts, condition).await?)
         }
@@ -136,37 +154,35 @@ impl<'a> Uploader<'a> {
         if outcome.is_err() {
             // The first error is the one to tell; what cannot be aborted stays on record.
             if bucket.abort_multipart(spec.key, &id).await.is_ok() {
-                self.session.uploads().remove(&upload);
+                self.0.hold.uploads().remove(&upload);
             }
             return outcome;
         }
-        self.session.uploads().remove(&upload);
+        self.0.hold.uploads().remove(&upload);
         outcome
     }
 
     /// Begins a multipart upload. In a task of its own: if this run is told to stop meanwhile, the
     /// upload's id is known all the same, and it can be aborted.
     async fn open(&self, place: Place, spec: ObjectSpec<'_>) -> Result<RecordedUpload, Error> {
-        let bucket = match place {
-            Place::Target => Arc::clone(&self.deployer.bucket),
-            Place::State => Arc::clone(&self.deployer.state),
-        };
+        let bucket = Arc::clone(self.bucket(place));
         let (key, headers, sha256) = (spec.key.to_owned(), spec.headers.clone(), spec.sha256);
-        let uploads = Arc::clone(self.session.uploads());
+        let uploads = Arc::clone(self.0.hold.uploads());
         let create = async move {
             let id = bucket.create_multipart(ObjectSpec { key: &key, headers: &headers, sha256 }).await?;
             let upload = RecordedUpload { in_state: place == Place::State, key, id };
             uploads.add(upload.clone());
             Ok::<_, Error>(upload)
         };
-        let created = self.session.uploads().tasks.spawn(create).await;
+        let created = self.0.hold.uploads().tasks.spawn(create).await;
         created.map_err(|e| Error::Internal(format!("starting an upload failed: {e}")))?
     }
 
     /// Brings the journal's list of unfinished uploads up to date.
     async fn journal_uploads(&self) -> Result<(), Error> {
-        let open = self.session.uploads().list();
-        self.session
+        let open = self.0.hold.uploads().list();
+        self.0
+            .hold
             .update(|current| {
                 if let Some(pending) = &mut current.pending {
                     pending.uploads.clone_from(&open);
@@ -236,6 +252,14 @@ impl<'a> Uploader<'a> {
         self.sent(length);
         Ok(uploaded)
     }
+}
+
+/// A file's served bytes and their hash. Of one that grew only one byte more than expected.
+fn read_whole(file: &SiteFile) -> std::io::Result<(Bytes, Sha256)> {
+    let mut bytes = Vec::with_capacity(usize::try_from(file.size).unwrap_or_default() + 1);
+    file.open()?.take(file.size + 1).read_to_end(&mut bytes)?;
+    let sha256 = Sha256::of(&bytes);
+    Ok((bytes.into(), sha256))
 }
 
 /// A part in memory, with the room it takes.

@@ -4,13 +4,16 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::preflight::Look;
 use super::scan::ScanOptions;
+use super::source::FileContent;
 use super::values::{Fault, Kind, MAX_TEMPLATE, PlaceholderFault, SiteValues, StraySearch};
-use super::{ContentEncoding, Difference, Role, ScanProblem, SiteFile, Source, parallel};
+use super::{ContentEncoding, Difference, Findings, PreflightOptions, Role, ScanProblem, SiteFile, Source, parallel};
 use crate::digest::{Hasher, Sha256};
 
 /// Bytes a thread reads at a time.
@@ -35,6 +38,15 @@ pub(super) struct Outcome {
     pub(super) used: BTreeSet<String>,
     /// Files that hold a placeholder and take no values: by index, with the first placeholder.
     pub(super) strays: Vec<(usize, String)>,
+    /// What the pre-flight found, where it was asked for.
+    pub(super) findings: Findings,
+}
+
+/// What a thread reads into.
+struct Buffers {
+    piece: Vec<u8>,
+    /// A file that fits in a piece, whole.
+    small: Vec<u8>,
 }
 
 /// What one file told.
@@ -49,17 +61,27 @@ struct Told {
     on_disk: Option<Sha256>,
     /// Set where the digest is the manifest's.
     is_unread: bool,
+    findings: Findings,
 }
 
 /// Sets the digest, size and source of every file, on several threads.
-pub(super) fn hash_all(files: &mut [SiteFile], depth: Depth, options: &ScanOptions) -> Outcome {
-    let told = parallel::for_each(
+pub(super) fn hash_all(
+    files: &mut [SiteFile],
+    depth: Depth,
+    options: &ScanOptions,
+    preflight: Option<&PreflightOptions>,
+) -> Outcome {
+    let mut all = Outcome::default();
+    let look = preflight.filter(|_| depth == Depth::Whole).map(|options| Look::new(files, options));
+    let mut told = parallel::for_each(
         files.len(),
         options.threads,
-        || vec![0; BUFFER],
-        |buffer, index| Reading { file: &files[index], depth, options }.read(buffer),
+        || Buffers { piece: vec![0; BUFFER], small: Vec::with_capacity(BUFFER) },
+        |buffers, index| Reading { file: &files[index], depth, options, look: look.as_ref() }.read(buffers),
     );
-    let mut all = Outcome::default();
+    if let Some(look) = look {
+        all.findings = look.gather(told.iter_mut().flatten().map(|told| std::mem::take(&mut told.findings)));
+    }
     for (index, (told, file)) in told.into_iter().zip(files).enumerate() {
         match told {
             Ok(told) => {
@@ -84,6 +106,7 @@ struct Reading<'a> {
     file: &'a SiteFile,
     depth: Depth,
     options: &'a ScanOptions,
+    look: Option<&'a Look<'a>>,
 }
 
 impl Reading<'_> {
@@ -95,29 +118,39 @@ impl Reading<'_> {
         move |source| vec![ScanProblem::Unreadable { path: self.path(), source }]
     }
 
-    fn read(self, buffer: &mut [u8]) -> Result<Told, Vec<ScanProblem>> {
+    fn read(self, Buffers { piece, small }: &mut Buffers) -> Result<Told, Vec<ScanProblem>> {
         let mut told = Told::default();
         if let Source::Generated(bytes) = &self.file.source {
-            self.hash(&mut bytes.as_ref(), buffer, &mut told).map_err(self.unreadable())?;
+            self.hash(&mut bytes.as_ref(), piece, &mut told).map_err(self.unreadable())?;
+            self.look_into(bytes, std::slice::from_ref(&(0..bytes.len())), &mut told);
             return Ok(told);
         }
-        if let Some(told) = self.unread()? {
+        if let Some(mut told) = self.unread()? {
+            self.look_at(&mut told)?;
             return Ok(told);
         }
         let mut source = File::open(&self.file.path).map_err(self.unreadable())?;
         let before = source.metadata().map_err(self.unreadable())?;
-        let mut head = Vec::with_capacity(HEAD);
-        source.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(self.unreadable())?;
-        if is_private_key(&head) {
+        let is_small = before.len() <= BUFFER as u64;
+        // Not to its end: whether it grew shows afterwards.
+        let at_first = if is_small { before.len() } else { HEAD as u64 };
+        small.clear();
+        source.by_ref().take(at_first).read_to_end(small).map_err(self.unreadable())?;
+        if is_private_key(&small[..small.len().min(HEAD)]) {
             return Err(vec![ScanProblem::Private { path: self.path(), what: "a private key" }]);
         }
-        let source = head.as_slice().chain(source);
+        let source = small.as_slice().chain(source.take(if is_small { 0 } else { u64::MAX }));
         let values = self.options.values.as_ref();
         let selected = values.filter(|v| v.selects(&self.file.key, &self.file.headers.content_type));
         if let Some(values) = selected.filter(|_| before.len() <= MAX_TEMPLATE) {
-            self.template(values, source, buffer, &mut told)?;
+            self.template(values, source, piece, &mut told)?;
         } else if self.depth == Depth::Whole {
-            self.plain(source, selected.is_some(), buffer, &mut told)?;
+            self.plain(source, selected.is_some(), piece, &mut told)?;
+            if is_small {
+                self.look_into(small, &[], &mut told);
+            } else {
+                self.look_at(&mut told)?;
+            }
         }
         if self.depth == Depth::Head {
             return Ok(told);
@@ -132,6 +165,22 @@ impl Reading<'_> {
         } else {
             Err(vec![ScanProblem::Changed { path: self.path() }])
         }
+    }
+
+    /// The pre-flight of a file whose content before encoding is at hand.
+    fn look_into(self, bytes: &[u8], values: &[Range<usize>], told: &mut Told) {
+        if let Some(look) = self.look {
+            let content = FileContent { bytes: Cow::Borrowed(bytes), values: values.to_vec() };
+            told.findings = look.content(self.file, Some(&content));
+        }
+    }
+
+    /// The pre-flight of a file that is on disk as it is served.
+    fn look_at(self, told: &mut Told) -> Result<(), Vec<ScanProblem>> {
+        if let Some(look) = self.look {
+            told.findings = look.file(self.file, told.size).map_err(self.unreadable())?;
+        }
+        Ok(())
     }
 
     /// What the manifest says of the file, where that may be believed.
@@ -193,6 +242,7 @@ impl Reading<'_> {
         }
         if self.depth == Depth::Whole {
             self.hash(&mut filled.bytes.as_ref(), buffer, told).map_err(self.unreadable())?;
+            self.look_into(&filled.bytes, &filled.inserted, told);
         }
         if let Cow::Owned(_) = filled.bytes {
             told.filled = Some(filled.used);

@@ -32,7 +32,7 @@ pub(crate) use preflight::listing;
 pub use preflight::{Finding, FindingKind, Findings, PreflightOptions, SourceMaps, preflight};
 pub use problem::{ScanError, ScanProblem, ScanWarning};
 pub use rules::{Rule, Rules, RulesError, RulesFault, RulesProblem};
-pub use scan::{ScanOptions, scan};
+pub use scan::{ScanOptions, scan, scan_and_preflight};
 use source::Source;
 pub use values::{Fault, PlaceholderFault, SiteValues, ValuesError, ValuesInput, ValuesProblem};
 

@@ -12,7 +12,8 @@ use super::rules::{Applied, Rules, is_immutable};
 use super::values::{self, SiteValues};
 use super::walk::{Found, Walk, state_area_problem, walk};
 use super::{
-    BakedManifest, Key, Role, ScanError, ScanProblem, ScanWarning, Site, SiteFile, Source, fingerprint, media_type,
+    BakedManifest, Findings, Key, PreflightOptions, Role, ScanError, ScanProblem, ScanWarning, Site, SiteFile, Source,
+    fingerprint, media_type,
 };
 use crate::digest::Sha256;
 use crate::headers::Headers;
@@ -69,6 +70,29 @@ impl fmt::Debug for ScanOptions {
 ///
 /// This blocks; call it from `spawn_blocking` in async code.
 pub fn scan(root: &Path, options: &ScanOptions) -> Result<Site, ScanError> {
+    Ok(read(root, options, None)?.0)
+}
+
+/// [`scan`] and [`preflight`](super::preflight) in one: the same site and the same findings, and
+/// each file is read once.
+///
+/// This blocks, as `scan` does.
+///
+/// # Errors
+/// As [`scan`]; findings are not errors.
+pub fn scan_and_preflight(
+    root: &Path,
+    options: &ScanOptions,
+    preflight: &PreflightOptions,
+) -> Result<(Site, Findings), ScanError> {
+    read(root, options, Some(preflight))
+}
+
+fn read(
+    root: &Path,
+    options: &ScanOptions,
+    preflight: Option<&PreflightOptions>,
+) -> Result<(Site, Findings), ScanError> {
     let canonical = open_root(root)?;
     let mut walk = walk(&canonical, options);
     if walk.found.is_empty() && walk.problems.is_empty() {
@@ -87,7 +111,7 @@ pub fn scan(root: &Path, options: &ScanOptions) -> Result<Site, ScanError> {
     }
     // Nothing will come of the digests where there are problems: only look for more of them.
     let depth = if walk.problems.is_empty() { Depth::Whole } else { Depth::Head };
-    let Outcome { problems, used, strays } = hash_all(&mut files, depth, options);
+    let Outcome { problems, used, strays, findings } = hash_all(&mut files, depth, options, preflight);
     walk.problems.extend(problems);
     walk.problems.extend(broken_integrity(&files, options));
     if !walk.problems.is_empty() {
@@ -109,7 +133,7 @@ pub fn scan(root: &Path, options: &ScanOptions) -> Result<Site, ScanError> {
     let rules = options.rules.as_slice().iter().zip(matched);
     // A rule that allows something may be for a key that is not in the build.
     let unmatched_rules = rules.filter(|(r, matched)| !matched && r.allow.is_empty()).map(|(r, _)| r.clone()).collect();
-    Ok(Site { files, skipped, unmatched_rules, warnings })
+    Ok((Site { files, skipped, unmatched_rules, warnings }, findings))
 }
 
 /// The files that are made of the values, added to the walk's in the order of their keys.

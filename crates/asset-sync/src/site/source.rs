@@ -1,5 +1,6 @@
 //! Where a file's bytes come from.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read};
@@ -68,29 +69,29 @@ impl SiteFile {
         Ok(match &self.source {
             Source::Disk | Source::Baked(_) => Box::new(File::open(&self.path)?),
             Source::Generated(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
-            Source::Template(..) => Box::new(Cursor::new(self.content()?.bytes)),
+            Source::Template(..) => Box::new(Cursor::new(self.content()?.bytes.into_owned())),
         })
     }
 
     /// The bytes before encoding, all at once.
-    pub(super) fn content(&self) -> io::Result<FileContent> {
+    pub(super) fn content(&self) -> io::Result<FileContent<'_>> {
         if let Source::Generated(bytes) = &self.source {
             let whole = 0..bytes.len();
-            return Ok(FileContent { bytes: bytes.to_vec(), values: vec![whole] });
+            return Ok(FileContent { bytes: Cow::Borrowed(bytes), values: vec![whole] });
         }
         let source = fs::read(&self.path)?;
         let Source::Template(filling, kind) = &self.source else {
-            return Ok(FileContent { bytes: source, values: Vec::new() });
+            return Ok(FileContent { bytes: Cow::Owned(source), values: Vec::new() });
         };
         let changed = |_| io::Error::new(io::ErrorKind::InvalidData, "changed after it was scanned");
         let filled = filling.fill(*kind, &source).map_err(changed)?;
-        Ok(FileContent { values: filled.inserted, bytes: filled.bytes.into_owned() })
+        Ok(FileContent { values: filled.inserted, bytes: Cow::Owned(filled.bytes.into_owned()) })
     }
 }
 
 /// A file's bytes before encoding.
-pub(super) struct FileContent {
-    pub(super) bytes: Vec<u8>,
+pub(super) struct FileContent<'a> {
+    pub(super) bytes: Cow<'a, [u8]>,
     /// Where values of the environment stand, in order.
     pub(super) values: Vec<Range<usize>>,
 }

@@ -10,6 +10,23 @@ const MAX_DEPTH: usize = 64;
 /// The `url(…)` of declarations and the `@import`s of `source`, which starts at `offset` of its
 /// file. Not those of custom properties, which are resolved where they are used.
 pub(super) fn references(source: &[u8], offset: usize) -> Vec<Reference> {
+    if may_refer(source) { parse(source, offset) } else { Vec::new() }
+}
+
+/// False only where there can be no reference, which is seen much sooner than read: each has an
+/// `@import`, a `url(` or a `src(`, or a backslash with which to write them otherwise.
+fn may_refer(source: &[u8]) -> bool {
+    memchr::memchr3_iter(b'(', b'@', b'\\', source).any(|at| match source[at] {
+        b'(' => {
+            let name = &source[at.saturating_sub(3)..at];
+            name.eq_ignore_ascii_case(b"url") || name.eq_ignore_ascii_case(b"src")
+        }
+        b'@' => source[at + 1..].get(..6).is_some_and(|name| name.eq_ignore_ascii_case(b"import")),
+        _ => true,
+    })
+}
+
+fn parse(source: &[u8], offset: usize) -> Vec<Reference> {
     let text = String::from_utf8_lossy(source);
     let mut found = Vec::new();
     block(&mut Parser::new(&text), 0, &mut found);

@@ -1,6 +1,7 @@
 //! Pre-flight: mistakes that are in the build itself, found before anything is written.
 
 use std::collections::HashSet;
+use std::io;
 
 use url::Url;
 
@@ -64,31 +65,20 @@ pub struct PreflightOptions {
 /// [`Error::Read`] if a file cannot be read any more. Findings are not errors: see
 /// [`Findings::check`].
 pub fn preflight(site: &Site, options: &PreflightOptions) -> Result<Findings, Error> {
-    let look = Look {
-        keys: site.files.iter().map(|file| file.key.as_str()).collect(),
-        addresses: Addresses::under(&options.url_prefix),
-        secrets: secret::Patterns::new(),
-        options,
-    };
-    let mut all = Report::default();
-    if !site.files.iter().any(|file| file.role == Role::Root)
-        && let Ok(file) = Key::new("index.html")
-    {
-        let reference = "no page at the root".to_owned();
-        look.add(Finding { file, line: None, kind: FindingKind::MissingRoot, reference, target: None }, &mut all);
-    }
+    let look = Look::new(&site.files, options);
     // Large files first: the last one to be done should be short.
     let mut order: Vec<&SiteFile> = site.files.iter().collect();
     order.sort_by_key(|file| std::cmp::Reverse(file.size));
-    let reports = parallel::for_each(order.len(), options.threads, || (), |(), index| look.file(order[index]));
-    for report in reports {
-        let report = report?;
-        all.refusals.extend(report.refusals);
-        all.warnings.extend(report.warnings);
-    }
-    all.refusals.sort();
-    all.warnings.sort();
-    Ok(all)
+    let reports = parallel::for_each(
+        order.len(),
+        options.threads,
+        || (),
+        |(), index| {
+            let file = order[index];
+            look.file(file, file.size).map_err(|source| Error::Read { path: file.path.clone(), source })
+        },
+    );
+    Ok(look.gather(reports.into_iter().collect::<Result<Vec<_>, _>>()?))
 }
 
 type Report = Findings;
@@ -139,15 +129,57 @@ fn language(file: &SiteFile) -> Option<Language> {
     }
 }
 
-struct Look<'a> {
+/// Looks at a site's files, one by one.
+pub(super) struct Look<'a> {
     keys: HashSet<&'a str>,
+    has_root: bool,
     addresses: Addresses,
     secrets: secret::Patterns,
     options: &'a PreflightOptions,
 }
 
+impl<'a> Look<'a> {
+    pub(super) fn new(files: &'a [SiteFile], options: &'a PreflightOptions) -> Self {
+        Self {
+            keys: files.iter().map(|file| file.key.as_str()).collect(),
+            has_root: files.iter().any(|file| file.role == Role::Root),
+            addresses: Addresses::under(&options.url_prefix),
+            secrets: secret::Patterns::new(),
+            options,
+        }
+    }
+}
+
 impl Look<'_> {
-    fn file(&self, file: &SiteFile) -> Result<Report, Error> {
+    /// What was found in all files, and what is wrong with the site as a whole.
+    pub(super) fn gather(&self, reports: impl IntoIterator<Item = Report>) -> Findings {
+        let mut all = Report::default();
+        if !self.has_root
+            && let Ok(file) = Key::new("index.html")
+        {
+            let reference = "no page at the root".to_owned();
+            self.add(Finding { file, line: None, kind: FindingKind::MissingRoot, reference, target: None }, &mut all);
+        }
+        for report in reports {
+            all.refusals.extend(report.refusals);
+            all.warnings.extend(report.warnings);
+        }
+        all.refusals.sort();
+        all.warnings.sort();
+        all
+    }
+
+    /// Looks at a file of `size` bytes, which is read where its content matters.
+    pub(super) fn file(&self, file: &SiteFile, size: u64) -> io::Result<Report> {
+        if language(file).is_none() || size > MAX_READ {
+            return Ok(self.content(file, None));
+        }
+        let content = file.content()?;
+        Ok(self.content(file, Some(&content)))
+    }
+
+    /// Looks at a file and its content, where that is at hand and matters.
+    pub(super) fn content(&self, file: &SiteFile, content: Option<&FileContent<'_>>) -> Report {
         let mut report = Report::default();
         let mut found = |line, kind, what: &str| {
             let finding = Finding { file: file.key.clone(), line, kind, reference: what.to_owned(), target: None };
@@ -160,9 +192,8 @@ impl Look<'_> {
         if is_map {
             found(None, FindingKind::SourceMap, "is a source map");
         }
-        let Some(language) = language(file).filter(|_| file.size <= MAX_READ) else { return Ok(report) };
-        let content = file.content().map_err(|source| Error::Read { path: file.path.clone(), source })?;
-        let bytes = content.bytes.as_slice();
+        let (Some(language), Some(content)) = (language(file), content) else { return report };
+        let bytes = &*content.bytes;
         for (at, what) in self.secrets.find(bytes) {
             found(Some(line_of(bytes, at)), FindingKind::Secret, what);
         }
@@ -171,13 +202,13 @@ impl Look<'_> {
         {
             found(Some(line_of(bytes, at)), FindingKind::SourceMap, "has its source map inside");
         }
-        self.references(file, language, &content, &mut report);
-        Ok(report)
+        self.references(file, language, content, &mut report);
+        report
     }
 
-    fn references(&self, file: &SiteFile, language: Language, content: &FileContent, report: &mut Report) {
+    fn references(&self, file: &SiteFile, language: Language, content: &FileContent<'_>, report: &mut Report) {
         let Some(address) = self.addresses.of(&file.key) else { return };
-        let bytes = content.bytes.as_slice();
+        let bytes = &*content.bytes;
         let mut base = address;
         let mut base_is_value = false;
         let references = match language {
@@ -268,7 +299,7 @@ impl Look<'_> {
     }
 }
 
-impl FileContent {
+impl FileContent<'_> {
     /// Whether a value of the environment stands in this stretch, or touches it.
     fn has_value_in(&self, span: &std::ops::Range<usize>) -> bool {
         self.values.iter().any(|value| value.start <= span.end && span.start <= value.end)

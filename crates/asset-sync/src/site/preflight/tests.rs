@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::*;
-use crate::site::{ScanOptions, SiteValues, ValuesInput, scan};
+use crate::site::{ScanOptions, SiteValues, ValuesInput, scan, scan_and_preflight};
 
 fn tree(files: &[(&str, &str)]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -22,9 +22,29 @@ fn tree(files: &[(&str, &str)]) -> TempDir {
 fn look(files: &[(&str, &str)], rules: &str, options: PreflightOptions) -> Findings {
     let dir = tree(files);
     let rules = Rules::parse(rules).unwrap();
-    let site = scan(dir.path(), &ScanOptions { rules: rules.clone(), ..ScanOptions::default() }).unwrap();
+    let scanning = ScanOptions { rules: rules.clone(), ..ScanOptions::default() };
+    let (site, findings) = both_ways(dir.path(), &scanning, &PreflightOptions { rules, ..options });
     assert!(site.unmatched_rules.is_empty());
-    preflight(&site, &PreflightOptions { rules, ..options }).unwrap()
+    findings
+}
+
+/// Scanned and looked at, which comes to the same one after the other and in one.
+fn both_ways(root: &Path, scanning: &ScanOptions, looking: &PreflightOptions) -> (Site, Findings) {
+    let site = scan(root, scanning).unwrap();
+    let findings = preflight(&site, looking).unwrap();
+    let (site_at_once, findings_at_once) = scan_and_preflight(root, scanning, looking).unwrap();
+    assert_eq!(site_at_once.files, site.files);
+    assert_eq!((&findings_at_once.refusals, &findings_at_once.warnings), (&findings.refusals, &findings.warnings));
+    (site, findings)
+}
+
+#[test]
+fn a_file_of_any_size_is_looked_into() {
+    for length in [0, 1, 128 * 1024 - 40, 128 * 1024 + 1, 1024 * 1024] {
+        let text = format!("{}\nimport './gone.js'", " ".repeat(length));
+        let found = look(&[("index.html", ""), ("a.js", &text)], "", PreflightOptions::default());
+        assert_eq!(found.refusals.len(), 1, "{length}: {found:?}");
+    }
 }
 
 fn lines(findings: &[Finding]) -> String {
@@ -150,8 +170,8 @@ fn references_are_judged_with_their_values_and_shown_without() {
         [("ASSETS", "pl4nted"), ("SET", "b-pl4nted.png 1x, c-pl4nted.png 2x"), ("CDN", "https://pl4nted.example")];
     let values = values.map(|(n, v)| (format!("WEBAPP_{n}"), v.to_owned())).into_iter().collect::<BTreeMap<_, _>>();
     let values = SiteValues::new(ValuesInput { env_js: Some("env.js".into()), ..ValuesInput::new("WEBAPP_", values) });
-    let site = scan(dir.path(), &ScanOptions { values: Some(values.unwrap()), ..ScanOptions::default() }).unwrap();
-    let found = preflight(&site, &PreflightOptions::default()).unwrap();
+    let scanning = ScanOptions { values: Some(values.unwrap()), ..ScanOptions::default() };
+    let (_, found) = both_ways(dir.path(), &scanning, &PreflightOptions::default());
     assert_eq!(found.refusals.len(), 4, "{}", lines(&found.refusals));
     assert!(!format!("{} {found:?}", lines(&found.refusals)).contains("pl4nted"));
 }
@@ -183,9 +203,9 @@ fn real_builds() -> Vec<PathBuf> {
 fn nothing_is_found_in_real_builds_and_every_gap_is() {
     for build in real_builds() {
         let values = SiteValues::new(ValuesInput::new("WEBAPP_", BTreeMap::new())).unwrap();
-        let mut site = scan(&build, &ScanOptions { values: Some(values), ..ScanOptions::default() }).unwrap();
+        let scanning = ScanOptions { values: Some(values), ..ScanOptions::default() };
+        let (mut site, found) = both_ways(&build, &scanning, &PreflightOptions::default());
         assert!(site.warnings.is_empty(), "{build:?}: {:?}", site.warnings);
-        let found = preflight(&site, &PreflightOptions::default()).unwrap();
         assert_eq!(found.refusals, [], "{}", build.display());
         assert!(found.warnings.iter().all(|f| f.kind == FindingKind::SourceMap), "{}", lines(&found.warnings));
         // Without them the page's own script and style, and whatever else, must be missed.

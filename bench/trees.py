@@ -1,0 +1,80 @@
+"""Deterministic trees of files like those of a web build."""
+
+import base64
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+# Raise it when a tree changes: kept trees are made again then.
+FORMAT = 3
+PAGES = 100
+
+
+def _text(seed, length):
+    """Text of about `length` characters that does not compress to nothing."""
+    block = hashlib.shake_128(str(seed).encode()).hexdigest(1024)
+    lines = [f"export const c{i} = '{block[i * 7 % 1024:]}{i}';" for i in range(length // 1100 + 1)]
+    return "\n".join(lines)[:length]
+
+
+def _asset(number, version):
+    # Sizes from 1 to 11 KB, 6 KB on the average.
+    length = 1000 + int.from_bytes(hashlib.sha256(b"%d" % number).digest()[:4], "big") % 10_000
+    extension = ("js", "css", "svg", "js")[number % 4]
+    content = f"/* asset {number}, version {version} */\n{_text((number, version), length)}\n".encode()
+    # As Vite names its files.
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest())[:8].decode()
+    return f"assets/{number // 1000:03}/chunk{number}-{digest}.{extension}", content
+
+
+def _page(names):
+    links = "\n".join(f'<link rel="modulepreload" href="/{name}">' for name in names if name.endswith(".js"))
+    return f"<!doctype html><html><head><title>Page</title>\n{links}\n</head><body><p>Text</p></body></html>\n".encode()
+
+
+def site(root, files, changed=0, base=None):
+    """A site of `files` files, of which the first `changed` are another version than in `base`;
+    what is the same is one file on disk under two names."""
+    root = Path(root)
+    mark = root.with_name(root.name + ".made")
+    wanted = f"{FORMAT} {files} {changed}"
+    if mark.exists() and mark.read_text() == wanted:
+        return root
+    shutil.rmtree(root, ignore_errors=True)
+    pages = PAGES if files > 10 * PAGES else 2
+    assets = [_asset(n, 1 if n < changed else 0) for n in range(files - pages - 2)]
+    content = dict(assets)
+    names = [name for name, _ in assets]
+    for page in range(pages):
+        content[f"pages/{page}/index.html"] = _page(names[page * 10 : page * 10 + 10])
+    content["index.html"] = _page(names[:20])
+    content["robots.txt"] = b"User-agent: *\nAllow: /\n"
+    for name, data in content.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        twin = base and Path(base) / name
+        if twin and twin.exists() and twin.read_bytes() == data:
+            os.link(twin, path)
+        else:
+            path.write_bytes(data)
+    mark.write_text(wanted)
+    return root
+
+
+def large(root, size):
+    """A page and one file of `size` bytes that does not compress."""
+    root = Path(root)
+    mark = root.with_name(root.name + ".made")
+    wanted = f"{FORMAT} {size}"
+    if mark.exists() and mark.read_text() == wanted:
+        return root
+    shutil.rmtree(root, ignore_errors=True)
+    (root / "media").mkdir(parents=True)
+    (root / "index.html").write_bytes(_page([]))
+    block = 1 << 20
+    with open(root / "media/film-9f86d081.mp4", "wb") as out:
+        for number in range(size // block):
+            out.write(hashlib.shake_128(b"%d" % number).digest(block))
+    mark.write_text(wanted)
+    return root
