@@ -180,7 +180,7 @@ fn every_class_of_failure_names_cause_place_and_next_step() {
         }
         .into()
     };
-    let waited = std::time::Duration::from_secs(180);
+    let waited = std::time::Duration::from_mins(3);
     let path = || std::path::PathBuf::from("/site/app.js");
     let key = Some("app/index.html");
     let gave_up = "SlowDown: Please reduce your request rate.; gave up after 21 attempts over 175.2 s";
