@@ -49,9 +49,11 @@ def _cargo(*arguments: str) -> str:
 @cache
 def programs() -> Path:
     """Builds the binaries, and says in which folder they are."""
-    _cargo("build", "--locked", "--quiet", "--package", "deploy-cli", "--package", "image-tagger", "--bins")
-    examples = ["--example", "variables-json", "--example", "check-environments", "--example", "tags-json"]
-    _cargo("build", "--locked", "--quiet", "--package", "deploy-config", "--package", "image-tagger", *examples)
+    # Of the whole workspace, so that dependencies have the features with which the tests were compiled: nothing is
+    # compiled twice.
+    named = [f"--bin={name}" for name in ("deploy", "image-tagger")]
+    named += [f"--example={name}" for name in ("variables-json", "check-environments", "tags-json")]
+    _cargo("build", "--locked", "--quiet", "--workspace", *named)
     target = json.loads(_cargo("metadata", "--no-deps", "--format-version=1", "--locked"))["target_directory"]
     return Path(target) / "debug"
 
