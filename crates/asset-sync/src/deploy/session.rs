@@ -240,8 +240,11 @@ impl Deployer {
         let lost = CancellationToken::new();
         let stop = CancellationToken::new();
         tokio::spawn(renew(Arc::clone(&held), stop.clone(), lost.clone()));
-        let hold = Hold { held, lost, uploads: Arc::default() };
-        Ok(Some(Session { hold, renewal: stop.clone(), _renewal_ends: stop.drop_guard() }))
+        Ok(Some(Session {
+            hold: Hold { held, lost, uploads: Arc::default() },
+            renewal: stop.clone(),
+            _renewal_ends: stop.drop_guard(),
+        }))
     }
 }
 
