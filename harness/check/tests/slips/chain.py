@@ -57,7 +57,7 @@ CHAIN = [
     ),
     Mutation("no serviceRef", gone(PIPELINE, f"{STAGE}/spec/service/serviceRef"), "reference"),
     Mutation("a serviceRef misspelt", put(PIPELINE, f"{STAGE}/spec/service/serviceRef", "web_app"), "reference"),
-    Mutation("no artifact", gone(SERVICE, "service/serviceDefinition/spec/artifacts"), "schema"),
+    Mutation("no artifact", gone(SERVICE, "service/serviceDefinition/spec/artifacts"), "artifact"),
     Mutation(
         "no source of the artifact",
         put(SERVICE, "service/serviceDefinition/spec/artifacts/primary/primaryArtifactRef", "site"),
