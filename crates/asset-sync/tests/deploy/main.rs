@@ -5,6 +5,7 @@
 mod cuts;
 mod first_day;
 mod lease;
+mod memory;
 mod model;
 mod order;
 mod publish;
