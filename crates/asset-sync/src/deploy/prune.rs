@@ -70,14 +70,14 @@ impl Deployer {
         check_finished(&seen.0)?;
         let expired = seen.0.expired(self.options.keep_releases, self.options.grace, self.now());
         if expired.is_empty() && seen.0.debts.is_empty() {
-            return self.unchanged_report(&seen.0);
+            let live = seen.0.live_release().ok_or_else(nothing_live)?;
+            return Ok(self.run_report(Outcome::Unchanged, Some(live), None, Vec::new()));
         }
         until(stop, self.probe_conditional_writes()).await?;
         let (session, _) = self.step(Step::Lease, 0, 0, self.acquire(seen, stop)).await?;
         let work = async {
             let snapshot = self.step(Step::Read, 0, 0, self.snapshot()).await?;
             check_finished(&snapshot.current)?;
-            let nothing_live = || Error::NoSuchRelease("no release is live on this target".to_owned());
             let live = snapshot.current.live_release().ok_or_else(nothing_live)?.clone();
             let desired = self.read_manifest(&live.id).await?;
             let diff = Diff::new(DiffInput {
@@ -104,7 +104,7 @@ impl Deployer {
         let done = self.guard(&session, stop, work).await;
         let (finish, before, live) = self.close(session, done, stop, |(finish, _, _)| finish).await?;
         self.forget_superseded(&before, &finish, stop).await;
-        Ok(self.run_report(Outcome::Pruned, &live, None, finish.invalidations))
+        Ok(self.run_report(Outcome::Pruned, Some(&live), None, finish.invalidations))
     }
 
     /// Deletes, after a switch whose invalidation is complete: pages the live release does not
@@ -263,4 +263,8 @@ impl Deployer {
         }
         Ok(())
     }
+}
+
+fn nothing_live() -> Error {
+    Error::NoSuchRelease("no release is live on this target".to_owned())
 }

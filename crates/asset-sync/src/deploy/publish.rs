@@ -376,7 +376,7 @@ impl Deployer {
         Report {
             unchanged: decision.unchanged_tally(),
             foreign: decision.diff.foreign,
-            ..self.run_report(result, &decision.release, previous, invalidations)
+            ..self.run_report(result, Some(&decision.release), previous, invalidations)
         }
     }
 }

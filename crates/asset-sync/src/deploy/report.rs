@@ -111,10 +111,9 @@ pub struct InvalidationReport {
 pub struct Report {
     /// How it ended.
     pub result: Outcome,
-    /// The release that is live now.
-    pub release: String,
-    /// Its version.
-    pub version: String,
+    /// The release that is live now; `None` if none is, where there was nothing to do.
+    #[serde(flatten)]
+    pub live: Option<NamedRelease>,
     /// Its build number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub build: Option<u64>,
@@ -297,7 +296,7 @@ impl Deployer {
     pub(super) fn run_report(
         &self,
         result: Outcome,
-        release: &ReleaseRecord,
+        live: Option<&ReleaseRecord>,
         previous: Option<String>,
         invalidations: Vec<InvalidationReport>,
     ) -> Report {
@@ -305,10 +304,9 @@ impl Deployer {
         let (retries, throttled) = self.recorder.failures();
         Report {
             result,
-            release: release.id.to_string(),
-            version: release.version.clone(),
-            build: release.build,
-            previous: previous.filter(|p| p != release.id.as_str()),
+            live: live.map(NamedRelease::from),
+            build: live.and_then(|release| release.build),
+            previous: previous.filter(|p| live.is_none_or(|release| p != release.id.as_str())),
             uploaded: sums.written,
             unchanged: Tally::default(),
             deleted: sums.deleted,

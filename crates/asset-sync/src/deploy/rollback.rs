@@ -66,7 +66,7 @@ impl Deployer {
     ) -> Result<Report, Error> {
         let (current, etag) = until(stop, self.read_current()).await?;
         let Some(target) = choose(&current, to, if_live)? else {
-            return self.unchanged_report(&current);
+            return Ok(self.unchanged_report(&current));
         };
         until(stop, self.probe_conditional_writes()).await?;
         let (session, as_seen) = self.step(Step::Lease, 0, 0, self.acquire((current.clone(), etag), stop)).await?;
@@ -84,19 +84,16 @@ impl Deployer {
         let done = self.guard(&session, stop, work).await;
         let (target, finish) = self.close(session, done, stop, |(_, finish)| finish).await?;
         match target {
-            None => self.unchanged_report(&self.read_current().await?.0),
+            None => Ok(self.unchanged_report(&self.read_current().await?.0)),
             Some(target) => {
                 let previous = current.live.as_ref().map(ToString::to_string);
-                Ok(self.run_report(Outcome::RolledBack, &target, previous, finish.invalidations))
+                Ok(self.run_report(Outcome::RolledBack, Some(&target), previous, finish.invalidations))
             }
         }
     }
 
-    pub(super) fn unchanged_report(&self, current: &Current) -> Result<Report, Error> {
-        let live = current
-            .live_release()
-            .ok_or_else(|| Error::NoSuchRelease("no release is live on this target".to_owned()))?;
-        Ok(self.run_report(Outcome::Unchanged, live, None, Vec::new()))
+    fn unchanged_report(&self, current: &Current) -> Report {
+        self.run_report(Outcome::Unchanged, current.live_release(), None, Vec::new())
     }
 
     pub(super) async fn go_back(
@@ -303,11 +300,7 @@ fn choose(current: &Current, to: &RollbackTo, if_live: Option<&str>) -> Result<O
     if let Some(name) = if_live {
         let visible = half.or(current.live.as_ref()).and_then(|id| current.release(id));
         if !visible.is_some_and(|r| named(r, name)) {
-            return if current.live.is_some() {
-                Ok(None)
-            } else {
-                Err(Error::NoSuchRelease("no release is live on this target: nothing to roll back".to_owned()))
-            };
+            return Ok(None);
         }
     }
     let was_live = |r: &&ReleaseRecord| r.activated_at.is_some();

@@ -315,19 +315,20 @@ impl Model {
             }
             (_, Err(error)) => panic!("{error}"),
         };
+        let now_live = report.live.as_ref().unwrap().release.clone();
         match run {
             Run::Deploy { site, .. } => {
                 assert!(matches!(report.result, Outcome::Deployed | Outcome::Unchanged), "{:?}", report.result);
-                if self.position(&report.release).is_none() {
+                if self.position(&now_live).is_none() {
                     self.releases.push(Release {
-                        id: report.release.clone(),
+                        id: now_live.clone(),
                         site: *site,
                         superseded: None,
                         rolled_back: false,
                         maybe_gone: false,
                     });
                 }
-                self.activate(&report.release, false);
+                self.activate(&now_live, false);
                 for file in &self.sites[*site].files {
                     self.damaged.remove(file.key.as_str());
                 }
@@ -335,15 +336,15 @@ impl Model {
             Run::RollBack | Run::RollBackTo { .. } => {
                 if !self.crashed {
                     let candidates = self.candidates(run);
-                    let live_already = self.live.as_ref() == Some(&report.release);
-                    assert!(live_already || candidates.iter().any(|r| r.id == report.release), "{candidates:?}");
+                    let live_already = self.live.as_ref() == Some(&now_live);
+                    assert!(live_already || candidates.iter().any(|r| r.id == now_live), "{candidates:?}");
                 }
-                assert!(self.position(&report.release).is_some(), "never live: {}", report.release);
+                assert!(self.position(&now_live).is_some(), "never live: {now_live}");
                 // Back or forward: releases are numbered in the order in which they were begun.
-                let back = self.live.as_ref().is_some_and(|live| number(&report.release) < number(live));
-                self.activate(&report.release, back);
+                let back = self.live.as_ref().is_some_and(|live| number(&now_live) < number(live));
+                self.activate(&now_live, back);
             }
-            Run::Prune => assert_eq!(self.live.as_ref(), Some(&report.release)),
+            Run::Prune => assert_eq!(self.live.as_ref(), Some(&now_live)),
         }
         // A run that had nothing else to do deletes nothing either.
         let current = self.world.current();

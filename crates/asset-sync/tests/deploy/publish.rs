@@ -93,7 +93,7 @@ async fn the_same_files_under_another_version_write_a_manifest_and_the_pointer()
     let report = world.deploy(&site, "1.0.1").await.unwrap();
     assert_eq!(report.result, Outcome::Deployed);
     let written: Vec<String> = world.writes().into_iter().map(|(_, key)| key).collect();
-    let id = &report.release;
+    let id = &report.live.as_ref().unwrap().release;
     assert_eq!(
         written,
         [
@@ -133,7 +133,7 @@ async fn a_plan_writes_nothing_and_the_run_does_what_it_said() {
     assert_eq!(world.store.snapshot("site"), before);
     world.log.0.lock().unwrap().clear();
     let report = world.deploy(&site, "2.0.0").await.unwrap();
-    assert_eq!(report.release, plan.release);
+    assert_eq!(report.live.unwrap().release, plan.release);
     let written: Vec<String> = world
         .log
         .0

@@ -20,7 +20,7 @@ async fn a_rollback_restores_bytes_and_headers_and_invalidates() {
     world.store.clear_calls();
     let report = back(&world, RollbackTo::Previous, None).await.unwrap();
     assert_eq!(report.result, Outcome::RolledBack);
-    assert_eq!(report.version, "1.0.0");
+    assert_eq!(report.live.unwrap().version, "1.0.0");
     world.assert_serves(&first);
     world.assert_no_broken_page("rolled back");
     assert!(world.text("new/index.html").is_none(), "a page that version 1 does not have");
@@ -32,7 +32,7 @@ async fn a_rollback_restores_bytes_and_headers_and_invalidates() {
     assert!(world.store.calls().iter().all(|c| c.operation != "ListObjectsV2"));
 
     let report = back(&world, RollbackTo::Named("2.0.0".into()), None).await.unwrap();
-    assert_eq!(report.version, "2.0.0");
+    assert_eq!(report.live.unwrap().version, "2.0.0");
     world.assert_serves(&second);
     assert!(world.text("old/index.html").is_none());
     assert_eq!(world.deploy(&second, "2.0.0").await.unwrap().result, Outcome::Unchanged);
@@ -61,6 +61,10 @@ async fn each_rollback_goes_one_further_back() {
 #[tokio::test(start_paused = true)]
 async fn if_live_undoes_only_what_it_names() {
     let world = World::new();
+    // The first deployment of all failed before it was live.
+    let report = back(&world, RollbackTo::Previous, Some("1.0.0")).await.unwrap();
+    assert_eq!((report.result, report.live), (Outcome::Unchanged, None));
+    assert_eq!(world.writes(), []);
     let (first, second) = (world.site(&v1()), world.site(&v2()));
     world.deploy(&first, "1.0.0").await.unwrap();
     world.deploy(&second, "2.0.0").await.unwrap();

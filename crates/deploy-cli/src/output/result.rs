@@ -59,8 +59,8 @@ enum Details<'a> {
 
 #[derive(Debug, Serialize)]
 struct ReportDetails<'a> {
-    release: &'a str,
-    version: &'a str,
+    #[serde(flatten)]
+    live: Option<&'a NamedRelease>,
     #[serde(skip_serializing_if = "Option::is_none")]
     build: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -187,8 +187,7 @@ impl<'a> ReportDetails<'a> {
         let steps = report.seconds.iter().map(|(step, seconds)| (step.to_string(), rounded(*seconds)));
         let scan = scan.map(|seconds| ("scan".to_owned(), rounded(seconds)));
         Self {
-            release: &report.release,
-            version: &report.version,
+            live: report.live.as_ref(),
             build: report.build,
             previous: report.previous.as_deref(),
             uploaded: report.uploaded,

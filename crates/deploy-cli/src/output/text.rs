@@ -179,9 +179,10 @@ pub(super) fn failure(failure: &Failure) -> String {
 
 /// What a run did.
 pub(super) fn report(report: &Report, command: &Command, elapsed: Duration) -> String {
+    let Some(live) = &report.live else { return "Nothing to do: no release is live\n".to_owned() };
     let version = match report.build {
-        Some(build) => format!("{} (build {build})", report.version),
-        None => report.version.clone(),
+        Some(build) => format!("{} (build {build})", live.version),
+        None => live.version.clone(),
     };
     let mut text = match report.result {
         Outcome::Deployed => format!("Version {version} is live"),
@@ -189,7 +190,7 @@ pub(super) fn report(report: &Report, command: &Command, elapsed: Duration) -> S
         Outcome::RolledBack => format!("Rolled back: version {version} is live"),
         Outcome::Pruned => format!("Pruned; version {version} is live"),
     };
-    text.push_str(&format!(", as release {}\n", report.release));
+    text.push_str(&format!(", as release {}\n", live.release));
     let mut row = |name: &str, value: String| text.push_str(&format!("  {name:12} {value}\n"));
     if report.result != Outcome::Unchanged {
         if let Some(previous) = &report.previous {

@@ -72,6 +72,8 @@ fn a_plan_writes_nothing_and_the_run_does_what_it_said() {
 #[test]
 fn a_rollback_undoes_only_what_it_is_told_to() {
     let target = Target::new();
+    let nothing_live = target.succeed(&["rollback", "--if-live", "1.0.0"]).result();
+    assert_eq!((&nothing_live["result"], &nothing_live["release"]), (&"unchanged".into(), &serde_json::Value::Null));
     let first = target.deploy(&example("v1"), "1.0.0").result();
     target.deploy(&example("v2"), "2.0.0");
 

@@ -109,10 +109,9 @@ fn a_denied_invalidation_stays_owed_and_is_paid_by_the_next_run() {
     run.env(CDN.0, CDN.1);
     target.stand_ins.faults().once(When::operation("CreateInvalidation"), Effect::access_denied());
     let (_, hint) = Run::of(&mut run).failed(3, "not-permitted");
-    assert!(
-        hint.contains("cloudfront:CreateInvalidation on arn:aws:cloudfront::<account>:distribution/E1STANDIN00000"),
-        "{hint}"
-    );
+    for part in ["\"cloudfront:CreateInvalidation\"", "\"arn:aws:cloudfront::<account>:distribution/E1STANDIN00000\""] {
+        assert!(hint.contains(part), "{hint}");
+    }
     let owed = target.succeed(&["status", "--json"]).result();
     assert_eq!(owed["owed_invalidations"][0], CDN.1);
     let paid = Run::of(&mut run);

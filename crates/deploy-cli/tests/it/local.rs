@@ -22,7 +22,7 @@ fn run(folder: &Path, version: &str) -> serde_json::Value {
     let run = Run::of(command.arg(example(version)));
     assert_eq!(run.code, 0, "{run:?}");
     let result = run.result();
-    assert_eq!(result["seconds"]["verify"].is_number(), result["result"] == "deployed", "{result}");
+    assert!(result["seconds"]["verify"].is_number(), "{result}");
     result
 }
 
