@@ -16,6 +16,8 @@ use crate::support::{CDN, Run, Target};
 
 /// Longer than any process takes to get somewhere, on a busy machine.
 const DEADLINE: Duration = Duration::from_mins(2);
+/// Longer than a request takes that was let through.
+const GIVEN_UP: Duration = Duration::from_secs(10);
 /// Most of them wait for a lease to expire.
 const AT_ONCE: usize = 16;
 
@@ -178,8 +180,12 @@ impl Stopped {
             move |_| {
                 let (pid, stop) = (Arc::clone(&pid), stop.clone());
                 async move {
-                    tokio::task::spawn_blocking(move || freeze(*pid.wait())).await.unwrap();
-                    stop.send(()).unwrap();
+                    // To its end, also where the process gives the request up in the meantime.
+                    let frozen = tokio::task::spawn_blocking(move || {
+                        freeze(*pid.wait());
+                        stop.send(()).ok();
+                    });
+                    frozen.await.unwrap();
                 }
             }
         };
@@ -206,7 +212,8 @@ impl Stopped {
     fn goes_on(&mut self) -> Run {
         self.way.open();
         if self.is_on_its_way {
-            self.handled.recv_timeout(DEADLINE).unwrap();
+            // A renewal of the lease that the end of the run cut off never arrives.
+            self.handled.recv_timeout(GIVEN_UP).ok();
         }
         let child = self.child.take().unwrap();
         signal("CONT", child.id());
@@ -224,12 +231,12 @@ impl Drop for Stopped {
     }
 }
 
-/// Stops a process, with all its threads.
+/// Stops a process, with all its threads, unless it has ended.
 fn freeze(pid: u32) {
     signal("STOP", pid);
     let is_stopped = || {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        stat.rsplit(')').next().unwrap().trim_start().starts_with('T')
+        stat.rsplit(')').next().unwrap().trim_start().starts_with(['T', 'Z'])
     };
     while !is_stopped() {
         std::thread::yield_now();
