@@ -9,8 +9,8 @@ ARG RUST_IMAGE=rust:1.95-slim-bookworm
 FROM ${RUST_IMAGE} AS build
 ARG SOURCE_DATE_EPOCH
 WORKDIR /build
-# A C compiler, for parts of the TLS library, and the certificates of public authorities; most images of Rust have both.
-RUN if ! command -v cc >/dev/null || [ ! -f /etc/ssl/certs/ca-certificates.crt ]; then \
+# A C compiler and make, for parts of the TLS library and the allocator, and the certificates of public authorities.
+RUN if ! command -v cc >/dev/null || ! command -v make >/dev/null || [ ! -f /etc/ssl/certs/ca-certificates.crt ]; then \
       apt-get update && apt-get install -y --no-install-recommends build-essential ca-certificates; \
     fi
 # A static `deploy` that is built already, by its path in the context; without it, it is built here.

@@ -9,6 +9,7 @@ from pathlib import Path
 # Raise it when a tree changes: kept trees are made again then.
 FORMAT = 3
 PAGES = 100
+PER_PAGE = 10
 
 
 def _text(seed, length):
@@ -26,6 +27,11 @@ def _asset(number, version):
     # As Vite names its files.
     digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest())[:8].decode()
     return f"assets/{number // 1000:03}/chunk{number}-{digest}.{extension}", content
+
+
+def pages_with(changed):
+    """How many pages differ where the first `changed` assets do: those that refer to them, and the root page."""
+    return f"{min(-(-changed // PER_PAGE), PAGES) + 1} pages"
 
 
 def _page(names):
@@ -47,7 +53,7 @@ def site(root, files, changed=0, base=None):
     content = dict(assets)
     names = [name for name, _ in assets]
     for page in range(pages):
-        content[f"pages/{page}/index.html"] = _page(names[page * 10 : page * 10 + 10])
+        content[f"pages/{page}/index.html"] = _page(names[page * PER_PAGE : (page + 1) * PER_PAGE])
     content["index.html"] = _page(names[:20])
     content["robots.txt"] = b"User-agent: *\nAllow: /\n"
     for name, data in content.items():
@@ -58,6 +64,31 @@ def site(root, files, changed=0, base=None):
             os.link(twin, path)
         else:
             path.write_bytes(data)
+    mark.write_text(wanted)
+    return root
+
+
+def flat(root, files):
+    """Many files of the same size, whose names follow from their numbers, as `bench-plan` knows them. Few of them
+    take space: most are further names of another one."""
+    root = Path(root)
+    mark = root.with_name(root.name + ".made")
+    wanted = f"{FORMAT} {files}"
+    if mark.exists() and mark.read_text() == wanted:
+        return root
+    shutil.rmtree(root, ignore_errors=True)
+    first = []
+    for number in range(files - 1):
+        folder = root / f"assets/{number // 1000:04}"
+        if number % 1000 == 0:
+            folder.mkdir(parents=True)
+        path = folder / f"c{number:07}-{number * 2654435761 & 0xFFFFFFFF:08x}.js"
+        if number < 100:
+            path.write_text(f"export const asset = '{_text(number, 100)[:80]:80}';\n")
+            first.append(path)
+        else:
+            os.link(first[number % 100], path)
+    (root / "index.html").write_bytes(_page([]))
     mark.write_text(wanted)
     return root
 

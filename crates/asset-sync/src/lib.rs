@@ -51,6 +51,7 @@ pub mod plan;
 pub mod progress;
 pub mod site;
 pub mod state;
+mod text;
 pub mod verify;
 
 pub use deploy::Deployer;

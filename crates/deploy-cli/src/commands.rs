@@ -178,13 +178,15 @@ impl Run<'_> {
     }
 
     async fn deploy(&self, deployer: &Deployer) -> Result<Done, Failure> {
+        let run = deployer.begin();
         let (site, info, seconds) = self.site().await?;
-        self.report(deployer.deploy(&site, &info, self.signals.stop()).await, Some(seconds))
+        self.report(run.deploy(&site, &info, self.signals.stop()).await, Some(seconds))
     }
 
     async fn plan(&self, deployer: &Deployer) -> Result<Done, Failure> {
+        let run = deployer.begin();
         let (site, info, _) = self.site().await?;
-        let plan = self.read(deployer.plan(&site, &info)).await?;
+        let plan = self.read(run.plan(&site, &info)).await?;
         Ok(Done::Plan(Box::new(plan)))
     }
 

@@ -22,6 +22,10 @@ mod signals;
 mod site;
 mod verification;
 
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let command = match args::Args::try_parse() {
         Ok(args) => args.into_command(),

@@ -52,7 +52,7 @@ pub fn read(root: &Path, rules: Option<&Path>) -> Result<Site, Error> {
     let scanned = scan(root, &ScanOptions { rules: parsed, ..ScanOptions::default() })?;
 
     let manifest = SiteManifest::of(&scanned)?;
-    let paths = scanned.files.into_iter().map(|file| file.path).collect();
+    let paths = scanned.files.into_iter().map(|file| file.path()).collect();
     let rules = rules_text.map(String::into_bytes);
     let digest = digest(&manifest.files, rules.as_deref());
     let unmatched_rules =

@@ -24,6 +24,10 @@ use walkdir::WalkDir;
 
 mod put;
 
+/// As `deploy` has: what an allocator gains is not to count as what a deployment costs.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Requests in flight, as a deployment has by default.
 const IN_FLIGHT: usize = 64;
 /// Ranges that are listed at once.

@@ -12,12 +12,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
 use crate::headers::Headers;
 
 mod error;
+mod etag;
 mod memory;
 mod read;
 mod resilient;
@@ -25,8 +25,10 @@ mod resilient;
 pub(crate) mod s3;
 
 pub use error::{BucketError, BucketErrorKind};
+pub use etag::ETag;
 pub use memory::{MemoryBucket, MemoryCall, MemoryFault, MemoryObject, MemoryStore};
 pub use read::read_all;
+pub(crate) use read::{Sink, read_into};
 pub use resilient::{RequestCounts, Resilient, RetryPolicy};
 #[cfg(feature = "aws")]
 pub use s3::{S3Bucket, S3Options};
@@ -44,28 +46,11 @@ pub const MAX_BATCH: usize = 1_000;
 /// this crate carries its content's SHA-256: a multipart object has no other full-content hash.
 pub const SHA256_METADATA: &str = "sha256";
 
-/// An entity tag as the store gave it, quotes included. Opaque: compared, never computed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ETag(pub Arc<str>);
-
-impl fmt::Display for ETag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<&str> for ETag {
-    fn from(text: &str) -> Self {
-        Self(text.into())
-    }
-}
-
 /// One object in a listing. `key` is the full key in the bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedObject {
     /// Full key.
-    pub key: String,
+    pub key: Arc<str>,
     /// Length in bytes.
     pub size: u64,
     /// Entity tag.
@@ -75,7 +60,7 @@ pub struct ListedObject {
 }
 
 /// A page of a listing, in the byte order of the keys.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListPage {
     /// At most [`MAX_BATCH`] objects.
     pub objects: Vec<ListedObject>,

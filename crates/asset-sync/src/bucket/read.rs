@@ -18,9 +18,33 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Content and information are always of one state of the object. An object of more than `limit`
 /// bytes is [`BucketErrorKind::Invalid`], before any of it is kept.
 pub async fn read_all(bucket: &dyn Bucket, key: &str, limit: u64) -> Result<Option<(ObjectInfo, Bytes)>, BucketError> {
+    let new = |size| BytesMut::with_capacity(usize::try_from(size).unwrap_or_default());
+    let read = read_into(bucket, key, limit, new).await?;
+    Ok(read.map(|(info, bytes)| (info, bytes.freeze())))
+}
+
+/// What takes the content of an object, piece by piece.
+pub(crate) trait Sink: Send {
+    fn take(&mut self, piece: &[u8]);
+}
+
+impl Sink for BytesMut {
+    fn take(&mut self, piece: &[u8]) {
+        self.extend_from_slice(piece);
+    }
+}
+
+/// As [`read_all`], into what `new` makes of the object's length; made anew where the object is read
+/// again.
+pub(crate) async fn read_into<S: Sink>(
+    bucket: &dyn Bucket,
+    key: &str,
+    limit: u64,
+    new: impl Fn(u64) -> S + Send + Sync,
+) -> Result<Option<(ObjectInfo, S)>, BucketError> {
     let mut reads = 1;
     loop {
-        match read_once(bucket, key, limit).await {
+        match read_once(bucket, key, limit, &new).await {
             Err(Broken(error)) if reads == READS => {
                 return Err(BucketError {
                     message: format!("{}; gave up after reading it {READS} times", error.message),
@@ -39,9 +63,14 @@ pub async fn read_all(bucket: &dyn Bucket, key: &str, limit: u64) -> Result<Opti
 /// The body began to arrive and did not end well.
 struct Broken(BucketError);
 
-type Read = Result<Option<(ObjectInfo, Bytes)>, BucketError>;
+type Read<S> = Result<Option<(ObjectInfo, S)>, BucketError>;
 
-async fn read_once(bucket: &dyn Bucket, key: &str, limit: u64) -> Result<Read, Broken> {
+async fn read_once<S: Sink>(
+    bucket: &dyn Bucket,
+    key: &str,
+    limit: u64,
+    new: &(impl Fn(u64) -> S + Send + Sync),
+) -> Result<Read<S>, Broken> {
     let mut object = match bucket.get(key).await {
         Ok(Some(object)) => object,
         Ok(None) => return Ok(Ok(None)),
@@ -61,17 +90,21 @@ async fn read_once(bucket: &dyn Bucket, key: &str, limit: u64) -> Result<Read, B
         let message = format!("the object has {size} bytes, more than the {limit} that are expected here at most");
         return Ok(Err(error(BucketErrorKind::Invalid, message)));
     }
-    let mut body = BytesMut::with_capacity(usize::try_from(size).unwrap_or_default());
+    let mut sink = new(size);
+    let mut length = 0;
     while let Some(piece) = object.stream.next().await {
         match piece {
-            Ok(piece) => body.extend_from_slice(&piece),
+            Ok(piece) => {
+                length += piece.len() as u64;
+                sink.take(&piece);
+            }
             Err(error) if error.is_transient() => return Err(Broken(error)),
             Err(error) => return Ok(Err(error)),
         }
     }
-    if body.len() as u64 != size {
-        let message = format!("the body ended after {} of {size} bytes", body.len());
+    if length != size {
+        let message = format!("the body ended after {length} of {size} bytes");
         return Err(Broken(error(BucketErrorKind::Transient, message)));
     }
-    Ok(Ok(Some((object.info, body.freeze()))))
+    Ok(Ok(Some((object.info, sink))))
 }

@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::operation::RequestId as _;
+use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart, Delete, EncodingType,
     MetadataDirective, ObjectIdentifier,
@@ -20,24 +21,25 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 
 use super::{
-    Bucket, BucketError, BucketErrorKind, Condition, CopySource, ETag, ListPage, ListedObject, MAX_BATCH, ObjectBody,
-    ObjectInfo, ObjectSpec, SHA256_METADATA, UploadedPart,
+    Bucket, BucketError, BucketErrorKind, Condition, CopySource, ETag, ListPage, MAX_BATCH, ObjectBody, ObjectInfo,
+    ObjectSpec, SHA256_METADATA, UploadedPart,
 };
 use crate::digest::Sha256;
 use crate::headers::Headers;
 
 mod connect;
 mod conversion;
+mod endpoint;
 mod error;
-mod hash_header;
+mod listing;
+mod put;
 #[cfg(test)]
 mod tests;
 
 pub use connect::S3Options;
 pub(crate) use connect::{CONNECT_TIMEOUT, behavior_version, direct_client};
 use conversion::{
-    absent_breaks_condition, copy_source, decode_key, etag, if_match, if_none_match, object_info, present, timestamp,
-    with_headers,
+    absent_breaks_condition, copy_source, etag, if_match, if_none_match, object_info, present, timestamp, with_headers,
 };
 use error::Context;
 pub(crate) use error::{find, flatten};
@@ -123,6 +125,7 @@ impl Bucket for S3Bucket {
 
     async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<ListPage, BucketError> {
         let context = self.context("ListObjectsV2", (!prefix.is_empty()).then_some(prefix));
+        let kept = listing::KeptBody::default();
         let request = self
             .client
             .list_objects_v2()
@@ -130,35 +133,42 @@ impl Bucket for S3Bucket {
             .encoding_type(EncodingType::Url)
             // Empty too: a policy's condition on `s3:prefix` fails where the parameter is absent.
             .prefix(prefix)
-            .set_start_after(start_after.map(str::to_owned));
-        let page = self.answer(context, 0, Box::pin(request.send())).await?;
-
-        let encoded = page.encoding_type == Some(EncodingType::Url);
-        let truncated = page.is_truncated.unwrap_or_default();
-        let mut objects = Vec::with_capacity(page.contents().len());
-        for object in page.contents.unwrap_or_default() {
-            let key = required(object.key, "key", context)?;
-            let key = if encoded { required(decode_key(&key), "key in UTF-8", context)? } else { key };
-            objects.push(ListedObject {
-                size: required(object.size.and_then(|size| u64::try_from(size).ok()), "size of an object", context)?,
-                etag: etag(&required(object.e_tag, "ETag of an object", context)?),
-                last_modified: required(
-                    object.last_modified.as_ref().and_then(timestamp),
-                    "date of an object",
-                    context,
-                )?,
-                key,
-            });
-        }
+            .set_start_after(start_after.map(str::to_owned))
+            .customize()
+            .interceptor(kept.clone());
+        let answer = self.answer(context, 0, Box::pin(request.send())).await?;
+        let failed = |kind, message: String| BucketError {
+            request_id: answer.request_id().map(str::to_owned),
+            ..context.error(kind, message)
+        };
+        let body = ByteStream::new(kept.take().unwrap_or_else(SdkBody::empty));
+        let limit = self.options.attempt_timeout(0);
+        let body = match tokio::time::timeout(limit, body.collect()).await {
+            Ok(body) => {
+                body.map_err(|e| failed(BucketErrorKind::Transient, format!("the answer broke off: {}", flatten(&e))))?
+            }
+            Err(_) => {
+                return Err(failed(BucketErrorKind::Transient, format!("no whole answer within {}", seconds(limit))));
+            }
+        };
+        let page = match listing::read(&body.into_bytes()) {
+            Ok(listing::Answer::Page(page)) => page,
+            Ok(listing::Answer::Error(code, message)) => {
+                let error = context.key_error(code.as_deref(), message.as_deref());
+                return Err(failed(error.kind, error.message));
+            }
+            Err(what) => return Err(failed(BucketErrorKind::Transient, format!("the answer {what}"))),
+        };
         // Callers go on after the last key: a store that did not go on would keep them for ever.
-        let advanced = objects.first().is_none_or(|first| start_after.is_none_or(|after| first.key.as_str() > after));
-        if !advanced || (truncated && objects.is_empty()) || !objects.is_sorted_by(|a, b| a.key < b.key) {
-            return Err(context.error(
+        let objects = &page.objects;
+        let advanced = objects.first().is_none_or(|first| start_after.is_none_or(|after| &*first.key > after));
+        if !advanced || (page.truncated && objects.is_empty()) || !objects.is_sorted_by(|a, b| a.key < b.key) {
+            return Err(failed(
                 BucketErrorKind::Invalid,
-                "the store does not list in pages as S3 does: keys ascending, and after the one given",
+                "the store does not list in pages as S3 does: keys ascending, and after the one given".to_owned(),
             ));
         }
-        Ok(ListPage { objects, truncated })
+        Ok(page)
     }
 
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, BucketError> {

@@ -128,7 +128,7 @@ impl Deployer {
             let vanished = found.len() < count;
             inspected.extend(found);
             if vanished {
-                *listed = self.list_target(inventory.records.iter().map(|r| r.key.as_str())).await?;
+                *listed = self.list_target(&inventory.keys().collect::<Vec<_>>()).await?;
             }
         }
         Err(Error::Unsettled { what: "objects vanished while they were looked at".to_owned() })

@@ -8,12 +8,13 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Deployer;
 use crate::bucket::{Bucket as _, BucketError, ListPage, ListedObject, MAX_BATCH, Resilient};
 use crate::error::Error;
+use crate::site::Key;
 
 /// Expected keys of a range. A little less than a page holds, so that a few objects that nobody
 /// expects do not take another request.
 const KEYS_PER_RANGE: usize = MAX_BATCH * 95 / 100;
 /// Ranges listed at once: each holds a page in memory, several times over while it is read.
-const RANGES_AT_ONCE: usize = 8;
+const RANGES_AT_ONCE: usize = 12;
 /// Sorts after every key that continues the text before it.
 const LAST_CHARACTER: char = '\u{10FFFF}';
 
@@ -42,10 +43,9 @@ impl Scope<'_> {
 
     /// Takes the objects in scope up to `through` from a page. Gives where to go on, if there is more.
     fn take(&self, page: ListPage, through: Option<&str>, objects: &mut Vec<ListedObject>) -> Option<String> {
-        let next =
-            page.objects.last().filter(|last| page.truncated && through.is_none_or(|end| last.key.as_str() < end));
+        let next = page.objects.last().filter(|last| page.truncated && through.is_none_or(|end| &*last.key < end));
         let next = next.map(|last| self.resume(&last.key));
-        let in_range = page.objects.into_iter().take_while(|o| through.is_none_or(|end| o.key.as_str() <= end));
+        let in_range = page.objects.into_iter().take_while(|o| through.is_none_or(|end| &*o.key <= end));
         objects.extend(
             in_range.filter(|o| o.key.starts_with(self.prefix) && self.skip.is_none_or(|s| !o.key.starts_with(s))),
         );
@@ -56,24 +56,14 @@ impl Scope<'_> {
 /// Cuts the keys after `after` into ranges of about a page each, by the keys (ascending, without
 /// the prefix) that are expected there. Together the ranges cover every key there can be in scope,
 /// expected or not, each once, in order.
-fn cut<'k>(
-    scope: Scope<'_>,
-    after: Option<String>,
-    expected: impl IntoIterator<Item = &'k str>,
-    per_range: usize,
-) -> Vec<Range> {
+fn cut(scope: Scope<'_>, after: Option<String>, expected: &[&Key], per_range: usize) -> Vec<Range> {
     let begun = after.as_deref().and_then(|after| after.strip_prefix(scope.prefix)).unwrap_or_default().to_owned();
-    let mut expected = expected.into_iter().filter(|key| *key > begun.as_str()).peekable();
+    let expected = &expected[expected.partition_point(|key| key.as_str() <= begun.as_str())..];
     let mut bounds = vec![after];
-    let mut in_range = 0;
-    while let Some(key) = expected.next() {
-        in_range += 1;
-        // Nothing expected behind: the last range has it, with its open end.
-        if in_range == per_range && expected.peek().is_some() {
-            bounds.push(Some(format!("{}{key}", scope.prefix)));
-            in_range = 0;
-        }
-    }
+    // The keys of the last chunk are the last range's, with its open end.
+    let chunks = expected.chunks(per_range).rev().skip(1);
+    let ends = chunks.filter_map(|chunk| chunk.last()).map(|key| Some(format!("{}{key}", scope.prefix)));
+    bounds.extend(ends.rev());
     let through = bounds.iter().skip(1).cloned().chain([None]).collect::<Vec<_>>();
     let ranges = bounds.into_iter().zip(through).map(|(after, through)| Range { after, through });
     ranges.flat_map(|range| around(range, scope.skip)).collect()
@@ -112,14 +102,15 @@ async fn list_range(bucket: &Resilient, scope: Scope<'_>, range: Range) -> Resul
     }
 }
 
+/// Lists `ranges` side by side; adds what is there to `listed`, range by range.
 async fn list_ranges(
     bucket: &Arc<Resilient>,
     scope: Scope<'_>,
     ranges: Vec<Range>,
-    mut objects: Vec<ListedObject>,
-) -> Result<Vec<ListedObject>, Error> {
+    listed: &mut Relative<'_>,
+) -> Result<(), Error> {
     let (prefix, skip) = (scope.prefix.to_owned(), scope.skip.map(str::to_owned));
-    let mut listed = stream::iter(ranges)
+    let mut done = stream::iter(ranges)
         .map(|range| {
             let (bucket, prefix, skip) = (Arc::clone(bucket), prefix.clone(), skip.clone());
             // A task of its own, since reading a page is work enough for another core.
@@ -129,10 +120,44 @@ async fn list_ranges(
             AbortOnDropHandle::new(task)
         })
         .buffered(RANGES_AT_ONCE);
-    while let Some(range) = listed.try_next().await.map_err(|e| Error::Internal(format!("listing failed: {e}")))? {
-        objects.append(&mut range?);
+    while let Some(range) = done.try_next().await.map_err(|e| Error::Internal(format!("listing failed: {e}")))? {
+        listed.add(range?);
     }
-    Ok(in_order(objects))
+    Ok(())
+}
+
+/// Objects with keys relative to a prefix. A key that is expected takes no memory of its own: in a large
+/// bucket most of them are.
+#[derive(Debug)]
+struct Relative<'k> {
+    prefix: usize,
+    /// The keys that are still to come, ascending.
+    expected: &'k [&'k Key],
+    objects: Vec<ListedObject>,
+}
+
+impl<'k> Relative<'k> {
+    fn new(scope: Scope<'_>, expected: &'k [&'k Key]) -> Self {
+        Self { prefix: scope.prefix.len(), expected, objects: Vec::new() }
+    }
+
+    fn add(&mut self, mut objects: Vec<ListedObject>) {
+        for object in &mut objects {
+            let key = &object.key[self.prefix..];
+            let before = self.expected.iter().take_while(|expected| expected.as_str() < key).count();
+            self.expected = &self.expected[before..];
+            match self.expected.first().filter(|expected| expected.as_str() == key) {
+                Some(expected) => object.key = expected.shared(),
+                None if self.prefix > 0 => object.key = key.into(),
+                None => {}
+            }
+        }
+        self.objects.append(&mut objects);
+    }
+
+    fn finish(self) -> Vec<ListedObject> {
+        in_order(self.objects)
+    }
 }
 
 /// Objects sorted by key, no key twice, whatever a store made of the order.
@@ -157,40 +182,25 @@ impl Deployer {
     /// All objects under the target's prefix in the order of their keys, relative to it, without
     /// the state area. `first` is the first page; the rest is listed in ranges by the keys that are
     /// `expected`, ascending, and comes out the same whatever they are.
-    pub(super) async fn list_after<'k>(
-        &self,
-        first: ListPage,
-        expected: impl IntoIterator<Item = &'k str>,
-    ) -> Result<Vec<ListedObject>, Error> {
+    pub(super) async fn list_after(&self, first: ListPage, expected: &[&Key]) -> Result<Vec<ListedObject>, Error> {
+        let scope = self.scope();
+        let mut listed = Relative::new(scope, expected);
         let mut objects = Vec::new();
-        let objects = match self.scope().take(first, None, &mut objects) {
-            Some(after) => {
-                let ranges = cut(self.scope(), Some(after), expected, KEYS_PER_RANGE);
-                list_ranges(&self.bucket, self.scope(), ranges, objects).await?
-            }
-            None => in_order(objects),
-        };
-        Ok(self.relative(objects))
+        let rest = scope.take(first, None, &mut objects);
+        listed.add(objects);
+        if let Some(after) = rest {
+            let ranges = cut(scope, Some(after), expected, KEYS_PER_RANGE);
+            list_ranges(&self.bucket, scope, ranges, &mut listed).await?;
+        }
+        Ok(listed.finish())
     }
 
     /// The same, from the beginning.
-    pub(super) async fn list_target<'k>(
-        &self,
-        expected: impl IntoIterator<Item = &'k str>,
-    ) -> Result<Vec<ListedObject>, Error> {
+    pub(super) async fn list_target(&self, expected: &[&Key]) -> Result<Vec<ListedObject>, Error> {
+        let mut listed = Relative::new(self.scope(), expected);
         let ranges = cut(self.scope(), None, expected, KEYS_PER_RANGE);
-        let objects = list_ranges(&self.bucket, self.scope(), ranges, Vec::new()).await?;
-        Ok(self.relative(objects))
-    }
-
-    fn relative(&self, mut objects: Vec<ListedObject>) -> Vec<ListedObject> {
-        let length = self.target.prefix.len();
-        if length > 0 {
-            for object in &mut objects {
-                object.key.drain(..length);
-            }
-        }
-        objects
+        list_ranges(&self.bucket, self.scope(), ranges, &mut listed).await?;
+        Ok(listed.finish())
     }
 }
 
@@ -204,7 +214,7 @@ mod tests {
 
     fn page<'k>(keys: impl IntoIterator<Item = &'k str>, truncated: bool) -> ListPage {
         let object = |key: &str| ListedObject {
-            key: key.to_owned(),
+            key: key.into(),
             size: 1,
             etag: "\"e\"".into(),
             last_modified: jiff::Timestamp::UNIX_EPOCH,
@@ -214,6 +224,19 @@ mod tests {
 
     fn range(after: Option<&str>, through: Option<&str>) -> Range {
         Range { after: after.map(str::to_owned), through: through.map(str::to_owned) }
+    }
+
+    fn keys<'k>(texts: impl IntoIterator<Item = &'k str>) -> Vec<Key> {
+        texts.into_iter().map(|text| Key::new(text).unwrap()).collect()
+    }
+
+    fn cut<'k>(
+        scope: Scope<'_>,
+        after: Option<String>,
+        expected: impl IntoIterator<Item = &'k str>,
+        per_range: usize,
+    ) -> Vec<Range> {
+        super::cut(scope, after, &keys(expected).iter().collect::<Vec<_>>(), per_range)
     }
 
     #[test]
@@ -284,6 +307,8 @@ mod tests {
             if known {
                 expected.extend(all.iter().map(|key| &key[2..]));
             }
+            // Foreign keys may be none that a site has.
+            expected.retain(|key| Key::new(key).is_ok());
 
             let mut objects = Vec::new();
             let ranges = if first_page {
@@ -297,8 +322,21 @@ mod tests {
             for range in ranges {
                 walk(&stored, scope, range, size, &mut objects);
             }
-            prop_assert_eq!(objects.iter().map(|o| &o.key).collect::<Vec<_>>(), all);
+            prop_assert_eq!(objects.iter().map(|o| &*o.key).collect::<Vec<_>>(), all);
         }
+    }
+
+    #[test]
+    fn a_key_that_is_expected_is_held_once() {
+        let expected = keys(["a", "c", "d"]);
+        let expected: Vec<&Key> = expected.iter().collect();
+        let mut listed = Relative::new(Scope { prefix: "p/", skip: None }, &expected);
+        listed.add(page(["p/a", "p/b"], true).objects);
+        listed.add(page(["p/d", "p/e"], false).objects);
+        let objects = listed.finish();
+        assert_eq!(objects.iter().map(|o| &*o.key).collect::<Vec<_>>(), ["a", "b", "d", "e"]);
+        let is_shared = |(at, key): (usize, usize)| Arc::ptr_eq(&objects[at].key, &expected[key].shared());
+        assert!([(0, 0), (2, 2)].into_iter().all(is_shared));
     }
 
     #[test]
@@ -308,6 +346,6 @@ mod tests {
         assert_eq!(scope.take(page(["a", "b"], true), Some("c"), &mut taken), Some("b".into()));
         assert_eq!(scope.take(page(["c"], true), Some("c"), &mut taken), None);
         assert_eq!(scope.take(page(["d", "e"], true), Some("d"), &mut taken), None);
-        assert_eq!(taken.iter().map(|o| o.key.as_str()).collect::<String>(), "abcd");
+        assert_eq!(taken.iter().map(|o| &*o.key).collect::<String>(), "abcd");
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::bucket::{Bucket, Resilient, RetryPolicy};
 use crate::cdn::Cdn;
@@ -22,6 +23,7 @@ use crate::site::Site;
 use crate::state::{StateArea, Target};
 use crate::verify::{OnFailure, Verifier};
 use recorder::Recorder;
+use snapshot::Snapshot;
 
 mod decide;
 mod inspect;
@@ -185,6 +187,34 @@ impl fmt::Debug for Deployer {
     }
 }
 
+/// A deployment, or the plan of one, that reads the target already: see [`Deployer::begin`].
+#[derive(Debug)]
+pub struct Run {
+    deployer: Deployer,
+    reading: AbortOnDropHandle<Result<Snapshot, Error>>,
+}
+
+impl Run {
+    /// As [`Deployer::plan`], by what has been read since [`Deployer::begin`].
+    ///
+    /// # Errors
+    /// As [`Deployer::plan`].
+    pub async fn plan(self, site: &Site, info: &ReleaseInfo) -> Result<PlanReport, Error> {
+        let Self { deployer, reading } = self;
+        let decision = deployer.decide_by(reading, site, info).await?;
+        Ok(decision.report(&deployer, site))
+    }
+
+    /// As [`Deployer::deploy`], by what has been read since [`Deployer::begin`].
+    ///
+    /// # Errors
+    /// As [`Deployer::deploy`].
+    pub async fn deploy(self, site: &Site, info: &ReleaseInfo, stop: &CancellationToken) -> Result<Report, Error> {
+        let Self { deployer, reading } = self;
+        Box::pin(deployer.run_deploy(reading, site, info, stop)).await
+    }
+}
+
 impl Deployer {
     /// A deployer for `prefix` (empty, or ending in `/`) of `bucket`, whose state is in `area`.
     /// `state` is the bucket of that area where it is not the target's own.
@@ -213,14 +243,23 @@ impl Deployer {
         Self { options, recorder, ..self.clone() }
     }
 
+    /// Begins to read what the target holds. It goes on in the background while the caller scans the
+    /// site; dropping the [`Run`] ends it. Nothing is written before [`Run::deploy`].
+    ///
+    /// Call it within a tokio runtime.
+    pub fn begin(&self) -> Run {
+        let deployer = self.for_one_run();
+        let reader = deployer.clone();
+        let reading = AbortOnDropHandle::new(tokio::spawn(async move { reader.snapshot().await }));
+        Run { deployer, reading }
+    }
+
     /// What a deployment of `site` would do now. Writes nothing.
     ///
     /// # Errors
     /// As [`Deployer::deploy`], for all that can be known without writing.
     pub async fn plan(&self, site: &Site, info: &ReleaseInfo) -> Result<PlanReport, Error> {
-        let run = self.for_one_run();
-        let decision = run.read_and_decide(site, info).await?;
-        Ok(decision.report(&run, site))
+        self.begin().plan(site, info).await
     }
 
     /// Makes `site` live. Cancelling `stop` ends it soon: unfinished uploads are aborted, the lease
@@ -229,7 +268,7 @@ impl Deployer {
     /// # Errors
     /// [`Error`]; see [`Error::class`] for what can be done about each.
     pub async fn deploy(&self, site: &Site, info: &ReleaseInfo, stop: &CancellationToken) -> Result<Report, Error> {
-        Box::pin(self.for_one_run().run_deploy(site, info, stop)).await
+        self.begin().deploy(site, info, stop).await
     }
 
     fn now(&self) -> Timestamp {

@@ -73,8 +73,7 @@ impl Deployer {
             let live = seen.0.live_release().ok_or_else(nothing_live)?;
             return Ok(self.run_report(Outcome::Unchanged, Some(live), None, Vec::new()));
         }
-        until(stop, self.probe_conditional_writes()).await?;
-        let (session, _) = self.step(Step::Lease, 0, 0, self.acquire(seen, stop)).await?;
+        let (session, _) = self.step(Step::Lease, 0, 0, self.take_lease(seen, |_| {}, stop)).await?;
         let work = async {
             let snapshot = self.step(Step::Read, 0, 0, self.snapshot()).await?;
             check_finished(&snapshot.current)?;
@@ -245,7 +244,7 @@ impl Deployer {
     async fn sweep_blobs(&self, session: &Session, needed: &Needed) -> Result<(), Error> {
         let prefix = self.area.blobs();
         let listed: HashMap<String, ETag> =
-            list_all(&self.state, &prefix).await?.into_iter().map(|o| (o.key, o.etag)).collect();
+            list_all(&self.state, &prefix).await?.into_iter().map(|o| (o.key.to_string(), o.etag)).collect();
         let doomed: Vec<(String, Option<ETag>)> = listed
             .into_iter()
             .filter(|(key, _)| {

@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::future::join_all;
+use futures::try_join;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::decide::{Decision, is_staged};
 use super::prune::Pruned;
 use super::report::{InvalidationReport, Outcome, Report, Seen, tally};
 use super::session::Session;
-use super::stage::adopted_release;
+use super::snapshot::Snapshot;
+use super::stage::{Archived, adopted_release};
 use super::switch::{Source, Written, is_overtaken};
 use super::upload::Uploader;
 use super::verify::Looked;
@@ -20,7 +23,7 @@ use crate::bucket::{Bucket as _, ETag, ListedObject};
 use crate::error::{Error, NotVerified};
 use crate::plan::Write;
 use crate::progress::Step;
-use crate::site::{Role, Site};
+use crate::site::{Key, Role, Site, SiteFile};
 use crate::state::{Current, Inventory, Operation, Phase, Record, RecordedUpload, ReleaseId, ReleaseRecord};
 
 /// How often a run starts over because the bucket changed under it.
@@ -62,33 +65,58 @@ pub(super) async fn until<T>(
 }
 
 impl Deployer {
+    /// Decides how `site` becomes live, once `reading` is done.
+    pub(super) async fn decide_by(
+        &self,
+        reading: AbortOnDropHandle<Result<Snapshot, Error>>,
+        site: &Site,
+        info: &ReleaseInfo,
+    ) -> Result<Decision, Error> {
+        let read = async { reading.await.map_err(|e| Error::Internal(format!("reading the target failed: {e}")))? };
+        let snapshot = self.step(Step::Read, 0, 0, read).await?;
+        self.decide(snapshot, site, info).await
+    }
+
     /// Reads what there is and decides how `site` becomes live.
-    pub(super) async fn read_and_decide(&self, site: &Site, info: &ReleaseInfo) -> Result<Decision, Error> {
+    async fn read_and_decide(&self, site: &Site, info: &ReleaseInfo) -> Result<Decision, Error> {
         let snapshot = self.step(Step::Read, 0, 0, self.snapshot()).await?;
         self.decide(snapshot, site, info).await
     }
 
     pub(super) async fn run_deploy(
         &self,
+        reading: AbortOnDropHandle<Result<Snapshot, Error>>,
         site: &Site,
         info: &ReleaseInfo,
         stop: &CancellationToken,
     ) -> Result<Report, Error> {
-        let mut decision = until(stop, self.read_and_decide(site, info)).await?;
-        if decision.is_nothing() {
-            let seen = until(stop, self.look_if_required(&decision)).await?;
-            return Ok(Report { seen, ..self.deploy_report(Outcome::Unchanged, &decision, Vec::new()) });
-        }
-        until(stop, self.probe_conditional_writes()).await?;
-        if decision.is_relabel() && decision.snapshot.current.lease.is_none() {
+        let mut decision = until(stop, self.decide_by(reading, site, info)).await?;
+        loop {
+            if decision.is_nothing() {
+                let seen = until(stop, self.look_if_required(&decision)).await?;
+                return Ok(Report { seen, ..self.deploy_report(Outcome::Unchanged, &decision, Vec::new()) });
+            }
+            if !decision.is_relabel() || decision.snapshot.current.lease.is_some() {
+                break;
+            }
+            until(stop, self.probe_conditional_writes()).await?;
             if until(stop, self.relabel(&decision)).await? {
                 let seen = until(stop, self.look_if_required(&decision)).await?;
                 return Ok(Report { seen, ..self.deploy_report(Outcome::Deployed, &decision, Vec::new()) });
             }
             decision = until(stop, self.read_and_decide(site, info)).await?;
         }
-        let seen = (decision.snapshot.current.clone(), decision.snapshot.etag.clone());
-        let (session, as_seen) = self.step(Step::Lease, 0, 0, self.acquire(seen, stop)).await?;
+        let current = decision.snapshot.current.clone();
+        // They are aborted before their record is written over.
+        let has_uploads = current.pending.as_ref().is_some_and(|pending| !pending.uploads.is_empty());
+        let begin = |current: &mut Current| {
+            if !has_uploads {
+                current.begin(Operation::Deploy, decision.release.clone(), self.now());
+            }
+        };
+        let seen = (current, decision.snapshot.etag.clone());
+        let (session, as_seen) = self.step(Step::Lease, 0, 0, self.take_lease(seen, begin, stop)).await?;
+        let recorded = as_seen && !has_uploads;
         let work = async {
             if !as_seen {
                 decision = self.read_and_decide(site, info).await?;
@@ -96,7 +124,7 @@ impl Deployer {
             if decision.is_nothing() {
                 return Ok((Outcome::Unchanged, Finish::default(), decision));
             }
-            let (finish, decision) = self.publish(&session, decision, site).await?;
+            let (finish, decision) = self.publish(&session, decision, site, recorded).await?;
             Ok((Outcome::Deployed, finish, decision))
         };
         let done = self.guard(&session, stop, Box::pin(work)).await;
@@ -222,29 +250,43 @@ impl Deployer {
         session: &Session,
         mut decision: Decision,
         site: &Site,
+        recorded: bool,
     ) -> Result<(Finish, Decision), Error> {
-        self.abort_recorded_uploads(session).await;
-        let (release, now) = (decision.release.clone(), self.now());
-        session.update(|current| current.begin(Operation::Deploy, release.clone(), now)).await?;
-        if !decision.known {
-            self.store_manifest(&release.id, &decision.desired).await?;
+        if !recorded {
+            self.abort_recorded_uploads(session).await;
+            let (release, now) = (decision.release.clone(), self.now());
+            session.update(|current| current.begin(Operation::Deploy, release.clone(), now)).await?;
         }
+        let mut archived = if decision.known {
+            None
+        } else {
+            let store = self.store_manifest(&decision.release.id, &decision.desired);
+            Some(try_join!(store, self.archived())?.1)
+        };
         for key in &decision.demoted {
             self.warn(format!(
                 "{key} has a fingerprinted name and yet its content changed: it is served as an entry file from now on, not as immutable"
             ));
         }
         let uploader = Uploader::new(self, session);
-        let source = Source::Site(&site.files);
         for _ in 0..ROUNDS {
-            let written = match self.bring_in(session, &decision, source, &uploader).await {
+            let archived = match archived.take() {
+                Some(archived) => archived,
+                None => self.archived().await?,
+            };
+            let written = match self.bring_in(session, &decision, &site.files, archived, &uploader).await {
                 Err(error) if is_overtaken(&error) => {
                     decision = self.decide_again(decision).await?;
                     continue;
                 }
                 done => done?,
             };
-            let listed = self.step(Step::Confirm, 0, 0, self.list_target(expected(&decision))).await?;
+            let now = self.now();
+            let live = session.update(|current| go_live(current, &decision.release.id, false, now));
+            // Listed after the last write of a file, which is what counts.
+            let expected = expected(&decision);
+            let list = self.step(Step::Confirm, 0, 0, self.list_target(&expected));
+            let (_, listed) = try_join!(live, list)?;
             let (inventory, doubtful) = take_stock(&decision, &written, &listed);
             if doubtful == 0 {
                 decision.snapshot.inventory = inventory;
@@ -255,18 +297,16 @@ impl Deployer {
         Err(Error::Unsettled { what: "objects were replaced or deleted as soon as they were written".to_owned() })
     }
 
-    /// Stages and switches; the release is live afterwards.
+    /// Stages and switches: the release's files are in place afterwards.
     async fn bring_in(
         &self,
         session: &Session,
         decision: &Decision,
-        source: Source<'_>,
+        files: &[SiteFile],
+        archived: Archived,
         uploader: &Uploader,
     ) -> Result<Vec<Written>, Error> {
-        let Source::Site(files) = source else {
-            return Err(Error::Internal("a deployment takes its files from a site".to_owned()));
-        };
-        let mut written = self.stage(decision, files, uploader).await?;
+        let mut written = self.stage(decision, files, archived, uploader).await?;
         if let Some(adopted) = adopted_release(decision) {
             self.record_adopted(session, &adopted).await?;
         }
@@ -281,11 +321,9 @@ impl Deployer {
                 })
                 .await?;
             let bytes = writes.iter().map(|w| decision.desired.files[w.file].size).sum();
-            let switch = self.switch(&decision.desired, &writes, source, session, uploader);
+            let switch = self.switch(&decision.desired, &writes, Source::Site(files), session, uploader);
             written.extend(self.step(Step::Switch, writes.len() as u64, bytes, switch).await?);
         }
-        let now = self.now();
-        session.update(|current| go_live(current, &decision.release.id, false, now)).await?;
         Ok(written)
     }
 
@@ -382,10 +420,9 @@ impl Deployer {
 }
 
 /// The keys that should be in the bucket by now, ascending.
-fn expected(decision: &Decision) -> Vec<&str> {
-    let desired = decision.desired.files.iter().map(|f| f.key.as_str());
-    let mut keys: Vec<&str> =
-        desired.chain(decision.snapshot.inventory.records.iter().map(|r| r.key.as_str())).collect();
+fn expected(decision: &Decision) -> Vec<&Key> {
+    let desired = decision.desired.files.iter().map(|f| &f.key);
+    let mut keys: Vec<&Key> = desired.chain(decision.snapshot.inventory.keys()).collect();
     keys.sort_unstable();
     keys.dedup();
     keys
@@ -402,7 +439,7 @@ pub(super) fn go_live(current: &mut Current, id: &ReleaseId, rolled_back: bool, 
 /// What the bucket holds of ours by a listing made after the last write; with the number of files
 /// that are not what this run put there or found confirmed before.
 fn take_stock(decision: &Decision, written: &[Written], listed: &[ListedObject]) -> (Inventory, usize) {
-    let find = |key: &str| listed.binary_search_by(|o| o.key.as_str().cmp(key)).ok().map(|i| &listed[i]);
+    let find = |key: &str| listed.binary_search_by(|o| (*o.key).cmp(key)).ok().map(|i| &listed[i]);
     let written: HashMap<usize, &ETag> = written.iter().map(|w| (w.index, &w.etag)).collect();
     let before = &decision.snapshot;
     let mut doubtful = 0;

@@ -68,8 +68,8 @@ impl Deployer {
         let Some(target) = choose(&current, to, if_live)? else {
             return Ok(self.unchanged_report(&current));
         };
-        until(stop, self.probe_conditional_writes()).await?;
-        let (session, as_seen) = self.step(Step::Lease, 0, 0, self.acquire((current.clone(), etag), stop)).await?;
+        let lease = self.take_lease((current.clone(), etag), |_| {}, stop);
+        let (session, as_seen) = self.step(Step::Lease, 0, 0, lease).await?;
         let work = async {
             let now = session.current().await;
             let target = if as_seen { Some(target) } else { choose(&now, to, if_live)? };

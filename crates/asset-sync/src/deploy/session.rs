@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::join;
 use jiff::SignedDuration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -144,11 +145,42 @@ impl Deployer {
         }
     }
 
-    /// Takes the lease, waiting for another holder to end or to expire. Tells whether `current` is
-    /// still what the caller saw.
-    pub(super) async fn acquire(
+    /// Takes the lease of a store that checks conditions, waiting for another holder to end or to
+    /// expire. Tells whether `current` is still what the caller saw; if so, `begin` was applied to
+    /// it in the same write.
+    pub(super) async fn take_lease(
         &self,
         seen: (Current, Option<ETag>),
+        begin: impl Fn(&mut Current) + Send + Sync,
+        stop: &CancellationToken,
+    ) -> Result<(Session, bool), Error> {
+        let probe = until(stop, self.probe_conditional_writes());
+        if seen.1.is_none() {
+            // Nobody has shown yet that it does, so nothing is written before.
+            probe.await?;
+            return self.acquire(seen, begin, stop).await;
+        }
+        let before = seen.0.clone();
+        let (probed, taken) = join!(probe, self.acquire(seen, begin, stop));
+        let Err(refused) = probed else { return taken };
+        if let Ok((session, as_seen)) = taken {
+            let undo = session.release(|current| {
+                if as_seen {
+                    let Current { generation, ref nonce, .. } = *current;
+                    *current = Current { generation, nonce: nonce.clone(), ..before.clone() };
+                }
+            });
+            // Where this fails, the lease expires, and the next run finds a release that was begun.
+            drop(tokio::time::timeout(CLEAN_UP, undo).await);
+        }
+        Err(refused)
+    }
+
+    /// As [`Deployer::take_lease`], of any store.
+    async fn acquire(
+        &self,
+        seen: (Current, Option<ETag>),
+        begin: impl Fn(&mut Current) + Send + Sync,
         stop: &CancellationToken,
     ) -> Result<(Session, bool), Error> {
         let started = Instant::now();
@@ -165,6 +197,10 @@ impl Deployer {
             });
             if expired {
                 let unchanged = etag == first_seen;
+                let mut next = current.clone();
+                if unchanged {
+                    begin(&mut next);
+                }
                 let nonce = uuid::Uuid::new_v4().simple().to_string();
                 let taken = tokio::select! {
                     biased;
@@ -172,7 +208,7 @@ impl Deployer {
                         self.give_back(&nonce).await;
                         return Err(Error::Interrupted);
                     }
-                    taken = self.try_take(&current, etag.as_ref(), &nonce) => taken?,
+                    taken = self.try_take(next, etag.as_ref(), &nonce) => taken?,
                 };
                 if let Some(session) = taken {
                     return Ok((session, unchanged));
@@ -213,8 +249,8 @@ impl Deployer {
         drop(tokio::time::timeout(CLEAN_UP, work).await);
     }
 
-    async fn try_take(&self, current: &Current, etag: Option<&ETag>, nonce: &str) -> Result<Option<Session>, Error> {
-        let mut next = current.clone();
+    /// Replaces what `etag` names by `next` with the lease; `None` if somebody was faster.
+    async fn try_take(&self, mut next: Current, etag: Option<&ETag>, nonce: &str) -> Result<Option<Session>, Error> {
         stamp(&mut next);
         next.lease = Some(Lease {
             owner: self.options.owner.clone(),

@@ -1,12 +1,14 @@
 //! Reading what there is: the state area, and a listing of the target.
 
+use bytes::{Bytes, BytesMut};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use futures::try_join;
 
 use super::Deployer;
-use crate::bucket::{Bucket as _, BucketErrorKind, ETag, ListedObject, read_all};
+use crate::bucket::{Bucket as _, BucketErrorKind, ETag, ListedObject, Sink, read_into};
 use crate::error::Error;
 use crate::plan::Claims;
+use crate::site::Key;
 use crate::state::{Current, Inventory, Manifest, ReleaseId, StateError};
 
 /// More than the state of a target with ten million files: a bound against reading what is not ours.
@@ -50,7 +52,9 @@ impl Deployer {
             }
         };
         let ((current, etag, inventory, claims), first) = try_join!(state, self.first_page())?;
-        let listed = self.list_after(first, inventory.records.iter().map(|r| r.key.as_str())).await?;
+        let expected: Vec<&Key> = inventory.keys().collect();
+        let listed = self.list_after(first, &expected).await?;
+        drop(expected);
         Ok(Snapshot { current, etag, inventory, claims, listed })
     }
 
@@ -65,20 +69,30 @@ impl Deployer {
 
     /// A state object, `None` if it is not there. A store may answer 403 for an absent key, so a
     /// refusal is believed only if a listing shows the key.
-    async fn read_state(&self, key: &str) -> Result<Option<(bytes::Bytes, ETag)>, Error> {
-        let refused = match read_all(&*self.state, key, LARGEST_STATE_OBJECT).await {
-            Ok(found) => return Ok(found.map(|(info, bytes)| (bytes, info.etag))),
+    async fn read_state(&self, key: &str) -> Result<Option<(Bytes, ETag)>, Error> {
+        let new = |size| BytesMut::with_capacity(usize::try_from(size).unwrap_or_default());
+        Ok(self.read_state_into(key, new).await?.map(|(bytes, etag)| (bytes.freeze(), etag)))
+    }
+
+    /// The same, into what `new` makes of the object's length.
+    async fn read_state_into<S: Sink>(
+        &self,
+        key: &str,
+        new: impl Fn(u64) -> S + Send + Sync,
+    ) -> Result<Option<(S, ETag)>, Error> {
+        let refused = match read_into(&*self.state, key, LARGEST_STATE_OBJECT, new).await {
+            Ok(found) => return Ok(found.map(|(info, content)| (content, info.etag))),
             Err(error) if error.kind == BucketErrorKind::Denied => error,
             Err(error) => return Err(error.into()),
         };
         match self.state.list(key, None).await {
-            Ok(page) if page.objects.iter().all(|o| o.key != key) => Ok(None),
+            Ok(page) if page.objects.iter().all(|o| *o.key != *key) => Ok(None),
             _ => Err(refused.into()),
         }
     }
 
     /// A state object that must be there.
-    pub(super) async fn require_state(&self, key: String) -> Result<(String, bytes::Bytes), Error> {
+    pub(super) async fn require_state(&self, key: String) -> Result<(String, Bytes), Error> {
         match self.read_state(&key).await? {
             Some((bytes, _)) => Ok((key, bytes)),
             None => Err(StateError::Missing { key }.into()),
@@ -90,8 +104,8 @@ impl Deployer {
         let inventory = async {
             let Some(generation) = current.inventory else { return Ok(Some(Inventory::default())) };
             let key = self.area.inventory(generation);
-            let found = self.read_state(&key).await?;
-            Ok::<_, Error>(found.map(|(bytes, _)| Inventory::decode(&key, &bytes)).transpose()?)
+            let found = self.read_state_into(&key, |size| Inventory::decoder(&key, size)).await?;
+            Ok::<_, Error>(found.map(|(read, _)| Inventory::decoded(read)).transpose()?)
         };
         match inventory.await? {
             Some(inventory) => Ok(Some(self.with_claims(current, current.unrecorded.clone(), inventory).await?)),

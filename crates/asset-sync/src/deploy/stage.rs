@@ -1,10 +1,11 @@
 //! Staging: everything new goes where no page refers to it.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::vec;
 
-use futures::stream::{FuturesUnordered, StreamExt as _};
-use tokio_util::task::AbortOnDropHandle;
+use futures::try_join;
+use tokio::task::JoinSet;
 
 use super::Deployer;
 use super::decide::{Decision, is_staged};
@@ -17,7 +18,7 @@ use crate::error::Error;
 use crate::headers::Headers;
 use crate::plan::Reason;
 use crate::progress::{Event, Step};
-use crate::site::{Role, SiteFile};
+use crate::site::{Key, Role, SiteFile};
 use crate::state::{Manifest, ReleaseFile, ReleaseId};
 
 /// Headers of archived bytes. Those they are served with are in the manifests.
@@ -29,60 +30,35 @@ fn blob_headers() -> Headers {
     }
 }
 
+/// Full keys of all archived bytes.
+pub(super) type Archived = HashSet<Arc<str>>;
+
 /// One thing to stage.
-enum Task<'a> {
+enum Task {
     /// A new fingerprinted file, to its own key.
-    Asset { index: usize, file: &'a SiteFile, headers: &'a Arc<Headers>, condition: &'a Condition },
+    Asset { index: usize, file: SiteFile, headers: Arc<Headers>, condition: Condition },
     /// An entry file's bytes, to the archive.
-    Entry(&'a SiteFile),
+    Entry(SiteFile),
     /// Bytes that will be overwritten and are not in the archive: what stands there now.
-    Overwritten { key: &'a str, etag: &'a ETag, sha256: Sha256, size: u64 },
+    Overwritten { key: Key, etag: ETag, sha256: Sha256, size: u64 },
 }
 
-/// The same, on its own.
-enum OwnTask {
-    Asset { index: usize, file: SiteFile, key: String, headers: Arc<Headers>, condition: Condition },
-    Entry { file: SiteFile, key: String },
-    Overwritten { bucket: String, from: String, etag: ETag, sha256: Sha256, to: String },
-}
-
-impl Task<'_> {
+impl Task {
     fn size(&self) -> u64 {
         match self {
             Self::Asset { file, .. } | Self::Entry(file) => file.size,
             Self::Overwritten { size, .. } => *size,
         }
     }
-
-    fn own(&self, deployer: &Deployer) -> OwnTask {
-        match *self {
-            Self::Asset { index, file, headers, condition } => OwnTask::Asset {
-                index,
-                file: file.clone(),
-                key: deployer.key(file.key.as_str()),
-                headers: Arc::clone(headers),
-                condition: condition.clone(),
-            },
-            Self::Entry(file) => OwnTask::Entry { file: file.clone(), key: deployer.area.blob(&file.sha256) },
-            Self::Overwritten { key, etag, sha256, .. } => OwnTask::Overwritten {
-                bucket: deployer.target.bucket.clone(),
-                from: deployer.key(key),
-                etag: etag.clone(),
-                sha256,
-                to: deployer.area.blob(&sha256),
-            },
-        }
-    }
 }
 
 impl Deployer {
-    /// Stores the manifest of a release: the part that is read alone first, so that whoever finds
-    /// the second finds both.
+    /// Stores the manifest of a release, both parts. The part that is read alone is read only of
+    /// releases that were live, whose manifest was stored whole.
     pub(super) async fn store_manifest(&self, id: &ReleaseId, manifest: &Manifest) -> Result<(), Error> {
         let (entries, assets) = manifest.encode();
-        for (key, body) in [(self.area.release_entries(id), entries), (self.area.release_assets(id), assets)] {
-            self.put_state(&key, body).await?;
-        }
+        let (entries_key, assets_key) = (self.area.release_entries(id), self.area.release_assets(id));
+        try_join!(self.put_state(&entries_key, entries), self.put_state(&assets_key, assets))?;
         Ok(())
     }
 
@@ -94,35 +70,42 @@ impl Deployer {
         Ok(())
     }
 
+    /// What the archive holds.
+    pub(super) async fn archived(&self) -> Result<Archived, Error> {
+        Ok(list_all(&self.state, &self.area.blobs()).await?.into_iter().map(|object| object.key).collect())
+    }
+
     /// Uploads new assets, and archives the bytes of entry files and of what will be overwritten.
     pub(super) async fn stage(
         &self,
         decision: &Decision,
         files: &[SiteFile],
+        archived: Archived,
         uploader: &Uploader,
     ) -> Result<Vec<Written>, Error> {
-        let archived: HashSet<String> =
-            list_all(&self.state, &self.area.blobs()).await?.into_iter().map(|object| object.key).collect();
         let mut queued: HashSet<Sha256> = HashSet::new();
-        let mut missing = |sha: &Sha256| !archived.contains(&self.area.blob(sha)) && queued.insert(*sha);
+        let mut missing = |sha: &Sha256| !archived.contains(self.area.blob(sha).as_str()) && queued.insert(*sha);
         let mut tasks = Vec::new();
         for (file, wanted) in files.iter().zip(&decision.desired.files) {
             if wanted.role != Role::Fingerprinted && missing(&file.sha256) {
-                tasks.push(Task::Entry(file));
+                tasks.push(Task::Entry(file.clone()));
             }
         }
         for write in decision.diff.writes.iter().filter(|w| is_staged(&decision.desired, w)) {
-            let file = &files[write.file];
-            let headers = &decision.desired.files[write.file].headers;
-            tasks.push(Task::Asset { index: write.file, file, headers, condition: &write.condition });
+            tasks.push(Task::Asset {
+                index: write.file,
+                file: files[write.file].clone(),
+                headers: Arc::clone(&decision.desired.files[write.file].headers),
+                condition: write.condition.clone(),
+            });
         }
         for obstacle in &decision.diff.obstacles {
             if let Some(found) = &obstacle.found
                 && let Some(sha256) = found.sha256
                 && missing(&sha256)
             {
-                let key = decision.desired.files[obstacle.file].key.as_str();
-                tasks.push(Task::Overwritten { key, etag: &found.etag, sha256, size: found.size });
+                let key = decision.desired.files[obstacle.file].key.clone();
+                tasks.push(Task::Overwritten { key, etag: found.etag.clone(), sha256, size: found.size });
             }
         }
         for key in &decision.demoted {
@@ -132,7 +115,7 @@ impl Deployer {
             let recorded = || {
                 let record = decision.snapshot.inventory.get(key)?;
                 let listed = &decision.snapshot.listed;
-                let object = &listed[listed.binary_search_by(|o| o.key.as_str().cmp(key.as_str())).ok()?];
+                let object = &listed[listed.binary_search_by(|o| (*o.key).cmp(key.as_str())).ok()?];
                 // Somebody may have deleted or edited it: then what was recorded is lost.
                 let (etag, _) = record.seen.as_ref().filter(|(etag, _)| *etag == object.etag)?;
                 Some((etag, record.sha256, record.size))
@@ -140,26 +123,23 @@ impl Deployer {
             if let Some((etag, sha256, size)) = found.or_else(recorded)
                 && missing(&sha256)
             {
-                tasks.push(Task::Overwritten { key: key.as_str(), etag, sha256, size });
+                tasks.push(Task::Overwritten { key: key.clone(), etag: etag.clone(), sha256, size });
             }
         }
         let bytes = tasks.iter().map(Task::size).sum();
         let count = tasks.len() as u64;
         let work = async {
-            let mut in_flight = FuturesUnordered::new();
-            let mut written = Vec::new();
-            for task in &tasks {
-                if in_flight.len() >= self.options.retry.concurrency.max(1)
-                    && let Some(done) = in_flight.next().await
-                {
-                    written.extend(joined(done)?);
-                }
-                // A task of its own, since a small file is work enough for another core.
-                let own = stage_one(task.own(self), uploader.clone());
-                in_flight.push(AbortOnDropHandle::new(tokio::spawn(own)));
+            let in_flight = self.options.retry.concurrency.clamp(1, tasks.len().max(1));
+            let tasks = Arc::new(Mutex::new(tasks.into_iter()));
+            // Tasks of their own, since small files are work enough for several cores; and as few as are
+            // in flight, since whoever waits for each file is woken for each.
+            let mut workers = JoinSet::new();
+            for _ in 0..in_flight {
+                workers.spawn(stage_each(Arc::clone(&tasks), uploader.clone()));
             }
-            while let Some(done) = in_flight.next().await {
-                written.extend(joined(done)?);
+            let mut written = Vec::new();
+            while let Some(done) = workers.join_next().await {
+                written.append(&mut done.map_err(|e| Error::Internal(format!("an upload failed: {e}")))??);
             }
             Ok(written)
         };
@@ -167,25 +147,34 @@ impl Deployer {
     }
 }
 
-fn joined<T>(done: Result<Result<T, Error>, tokio::task::JoinError>) -> Result<T, Error> {
-    done.map_err(|panicked| Error::Internal(format!("an upload failed: {panicked}")))?
+/// Stages one after the other, as long as there are any.
+async fn stage_each(tasks: Arc<Mutex<vec::IntoIter<Task>>>, uploader: Uploader) -> Result<Vec<Written>, Error> {
+    let mut written = Vec::new();
+    loop {
+        let next = tasks.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let Some(task) = next else { return Ok(written) };
+        written.extend(stage_one(task, &uploader).await?);
+    }
 }
 
-async fn stage_one(task: OwnTask, uploader: Uploader) -> Result<Option<Written>, Error> {
+async fn stage_one(task: Task, uploader: &Uploader) -> Result<Option<Written>, Error> {
     match task {
-        OwnTask::Asset { index, file, key, headers, condition } => {
+        Task::Asset { index, file, headers, condition } => {
+            let key = uploader.target_key(&file.key);
             let spec = ObjectSpec { key: &key, headers: &headers, sha256: file.sha256 };
             let etag = uploader.send(&file, Place::Target, spec, &condition).await?;
             uploader.tell(&Event::Written { key: file.key.to_string(), bytes: file.size, reason: Reason::New });
             Ok(Some(Written { index, etag }))
         }
-        OwnTask::Entry { file, key } => {
+        Task::Entry(file) => {
+            let key = uploader.blob_key(&file.sha256);
             let spec = ObjectSpec { key: &key, headers: &blob_headers(), sha256: file.sha256 };
             uploader.send(&file, Place::State, spec, &Condition::Always).await?;
             Ok(None)
         }
-        OwnTask::Overwritten { bucket, from, etag, sha256, to } => {
-            let source = CopySource { bucket: &bucket, key: &from, etag: Some(&etag) };
+        Task::Overwritten { key, etag, sha256, .. } => {
+            let (from, to) = (uploader.target_key(&key), uploader.blob_key(&sha256));
+            let source = CopySource { bucket: uploader.bucket(Place::Target).name(), key: &from, etag: Some(&etag) };
             let spec = ObjectSpec { key: &to, headers: &blob_headers(), sha256 };
             uploader.bucket(Place::State).copy(source, spec, &Condition::Always).await?;
             Ok(None)

@@ -14,8 +14,8 @@ use crate::bucket::{Bucket, Condition, ETag, MAX_PARTS, MIN_PART_SIZE, ObjectSpe
 use crate::digest::{Hasher, Sha256};
 use crate::error::Error;
 use crate::progress::{Event, Progress};
-use crate::site::SiteFile;
-use crate::state::RecordedUpload;
+use crate::site::{Key, SiteFile};
+use crate::state::{RecordedUpload, StateArea};
 
 /// The budget is counted in these: a semaphore holds at most 2^32 permits.
 const UNIT: u64 = 1024;
@@ -40,6 +40,8 @@ pub(super) struct Uploader(Arc<Inner>);
 struct Inner {
     bucket: Arc<Resilient>,
     state: Arc<Resilient>,
+    prefix: String,
+    area: StateArea,
     hold: Hold,
     progress: Arc<dyn Progress>,
     part_size: u64,
@@ -58,6 +60,8 @@ impl Uploader {
         Self(Arc::new(Inner {
             bucket: Arc::clone(&deployer.bucket),
             state: Arc::clone(&deployer.state),
+            prefix: deployer.target.prefix.clone(),
+            area: deployer.area.clone(),
             hold: Hold::clone(session),
             progress: Arc::clone(progress),
             part_size: (*part_size).max(MIN_PART_SIZE),
@@ -72,6 +76,16 @@ impl Uploader {
             .acquire_many_owned(units(bytes).min(self.0.units))
             .await
             .map_err(|_| Error::Internal("the memory budget was closed".to_owned()))
+    }
+
+    /// The full key of a file of the site.
+    pub(super) fn target_key(&self, key: &Key) -> String {
+        format!("{}{key}", self.0.prefix)
+    }
+
+    /// The full key of archived bytes.
+    pub(super) fn blob_key(&self, sha256: &Sha256) -> String {
+        self.0.area.blob(sha256)
     }
 
     pub(super) fn bucket(&self, place: Place) -> &Arc<Resilient> {
@@ -119,10 +133,10 @@ impl Uploader {
     pub(super) async fn read_small(&self, file: &SiteFile) -> Result<(Bytes, OwnedSemaphorePermit), Error> {
         let room = self.reserve(file.size).await?;
         let (bytes, sha256) = if file.size <= READ_AT_ONCE {
-            read_whole(file).map_err(|source| Error::Read { path: file.path.clone(), source })?
+            read_whole(file).map_err(|source| Error::Read { path: file.path(), source })?
         } else {
             let source = file.clone();
-            blocking(tokio::task::spawn_blocking(move || read_whole(&source)), &file.path).await?
+            blocking(tokio::task::spawn_blocking(move || read_whole(&source)), &file.path()).await?
         };
         if sha256 != file.sha256 {
             return Err(file.changed());
@@ -235,7 +249,7 @@ impl Uploader {
         };
         let parts = sending.await;
         drop(receiver);
-        let sha256 = blocking(reader, &file.path).await;
+        let sha256 = blocking(reader, &file.path()).await;
         let mut parts = parts?;
         // A file that shrank, grew or changed shows before the object is made out of its parts.
         if sha256? != Some(file.sha256) {
@@ -246,9 +260,13 @@ impl Uploader {
     }
 
     async fn send_part(&self, bucket: &Resilient, key: &str, id: &str, part: PartRead) -> Result<UploadedPart, Error> {
-        let length = part.body.len() as u64;
-        let uploaded = bucket.upload_part(key, id, part.number, part.body, part.sha256).await?;
-        drop(part.room);
+        let PartRead { number, body, room } = part;
+        let length = body.len() as u64;
+        // Not by the reader, which makes the hash of the whole: so they are made side by side.
+        let hashing = tokio::task::spawn_blocking(move || (Sha256::of(&body), body));
+        let (sha256, body) = hashing.await.map_err(|e| Error::Internal(format!("hashing a part failed: {e}")))?;
+        let uploaded = bucket.upload_part(key, id, number, body, sha256).await?;
+        drop(room);
         self.sent(length);
         Ok(uploaded)
     }
@@ -267,7 +285,6 @@ fn read_whole(file: &SiteFile) -> std::io::Result<(Bytes, Sha256)> {
 struct PartRead {
     number: i32,
     body: Bytes,
-    sha256: Sha256,
     room: OwnedSemaphorePermit,
 }
 
@@ -293,11 +310,11 @@ fn read_parts(
         }
         left -= length;
         number += 1;
-        whole.update(&body);
-        let sha256 = Sha256::of(&body);
-        if parts.blocking_send(PartRead { number, body: body.into(), sha256, room }).is_err() {
+        let body = Bytes::from(body);
+        if parts.blocking_send(PartRead { number, body: body.clone(), room }).is_err() {
             return Ok(None);
         }
+        whole.update(&body);
     }
     let grew = source.read(&mut [0])? > 0;
     Ok((!grew).then(|| whole.finish()))

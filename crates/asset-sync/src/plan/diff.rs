@@ -145,11 +145,11 @@ impl Diff {
         let mut listed = input.listed.iter().peekable();
         let mut records = input.inventory.records.iter().peekable();
         for (index, file) in input.desired.files.iter().enumerate() {
-            while let Some(object) = listed.next_if(|o| o.key.as_str() < file.key.as_str()) {
+            while let Some(object) = listed.next_if(|o| *o.key < *file.key.as_str()) {
                 diff.leftover(&input, object, next_record(&mut records, &object.key));
             }
             let record = next_record(&mut records, file.key.as_str());
-            if let Some(object) = listed.next_if(|o| o.key == file.key.as_str()) {
+            if let Some(object) = listed.next_if(|o| *o.key == *file.key.as_str()) {
                 diff.present(&input, index, object, record);
             } else {
                 let reason = if record.is_some() { Reason::Missing } else { Reason::New };
@@ -181,7 +181,7 @@ impl Diff {
         }
         let on_record = record.is_some();
         let worth_hashing = !on_record && (object.size == file.size || input.adopt == Adopt::Take);
-        let Some(found) = input.inspected.get(object.key.as_str()) else {
+        let Some(found) = input.inspected.get(&*object.key) else {
             if on_record || claims.is_some() || worth_hashing {
                 self.inspect.push(ToInspect { key: file.key.clone(), needs_hash: worth_hashing });
             } else {
@@ -230,7 +230,7 @@ impl Diff {
             (None, None) => {
                 self.foreign += 1;
                 if self.foreign_sample.len() < SAMPLE {
-                    self.foreign_sample.push(object.key.clone());
+                    self.foreign_sample.push(object.key.to_string());
                 }
                 return;
             }

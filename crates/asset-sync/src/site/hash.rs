@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use super::preflight::Look;
 use super::scan::ScanOptions;
@@ -64,6 +63,32 @@ struct Told {
     findings: Findings,
 }
 
+/// The same, for many files: what most of them have nothing of takes no room.
+#[derive(Debug)]
+struct Entry {
+    sha256: Option<Sha256>,
+    size: u64,
+    is_unread: bool,
+    notable: Option<Box<Notable>>,
+}
+
+#[derive(Debug)]
+struct Notable {
+    filled: Option<BTreeSet<String>>,
+    stray: Option<String>,
+    findings: Findings,
+}
+
+impl From<Told> for Entry {
+    fn from(told: Told) -> Self {
+        let Told { sha256, size, filled, stray, on_disk: _, is_unread, findings } = told;
+        let is_notable =
+            filled.is_some() || stray.is_some() || !findings.refusals.is_empty() || !findings.warnings.is_empty();
+        let notable = is_notable.then(|| Box::new(Notable { filled, stray, findings }));
+        Self { sha256, size, is_unread, notable }
+    }
+}
+
 /// Sets the digest, size and source of every file, on several threads.
 pub(super) fn hash_all(
     files: &mut [SiteFile],
@@ -73,26 +98,31 @@ pub(super) fn hash_all(
 ) -> Outcome {
     let mut all = Outcome::default();
     let look = preflight.filter(|_| depth == Depth::Whole).map(|options| Look::new(files, options));
-    let mut told = parallel::for_each(
+    let mut entries = parallel::for_each(
         files.len(),
         options.threads,
         || Buffers { piece: vec![0; BUFFER], small: Vec::with_capacity(BUFFER) },
-        |buffers, index| Reading { file: &files[index], depth, options, look: look.as_ref() }.read(buffers),
+        |buffers, index| {
+            Reading { file: &files[index], depth, options, look: look.as_ref() }.read(buffers).map(Entry::from)
+        },
     );
     if let Some(look) = look {
-        all.findings = look.gather(told.iter_mut().flatten().map(|told| std::mem::take(&mut told.findings)));
+        let notable = entries.iter_mut().flatten().filter_map(|entry| entry.notable.as_mut());
+        all.findings = look.gather(notable.map(|notable| std::mem::take(&mut notable.findings)));
     }
-    for (index, (told, file)) in told.into_iter().zip(files).enumerate() {
-        match told {
-            Ok(told) => {
-                (file.sha256, file.size) = (told.sha256.unwrap_or(file.sha256), told.size);
-                if let (Some(used), Some(values)) = (told.filled, &options.values) {
-                    file.source = Source::Template(Arc::clone(&values.filling), Kind::of(&file.headers.content_type));
-                    all.used.extend(used);
-                } else if let Some(manifest) = options.manifest.as_ref().filter(|_| told.is_unread) {
+    for (index, (entry, file)) in entries.into_iter().zip(files).enumerate() {
+        match entry {
+            Ok(entry) => {
+                (file.sha256, file.size) = (entry.sha256.unwrap_or(file.sha256), entry.size);
+                if let Some(manifest) = options.manifest.as_ref().filter(|_| entry.is_unread) {
                     file.source = Source::Baked(Arc::clone(&manifest.path));
                 }
-                all.strays.extend(told.stray.map(|stray| (index, stray)));
+                let Some(notable) = entry.notable else { continue };
+                if let (Some(used), Some(values)) = (notable.filled, &options.values) {
+                    file.source = Source::Template(Arc::clone(&values.filling), Kind::of(&file.headers.content_type));
+                    all.used.extend(used);
+                }
+                all.strays.extend(notable.stray.map(|stray| (index, stray)));
             }
             Err(problems) => all.problems.extend(problems),
         }
@@ -129,17 +159,17 @@ impl Reading<'_> {
             self.look_at(&mut told)?;
             return Ok(told);
         }
-        let mut source = File::open(&self.file.path).map_err(self.unreadable())?;
-        let before = source.metadata().map_err(self.unreadable())?;
+        let file = File::open(self.file.path()).map_err(self.unreadable())?;
+        let before = file.metadata().map_err(self.unreadable())?;
         let is_small = before.len() <= BUFFER as u64;
         // Not to its end: whether it grew shows afterwards.
         let at_first = if is_small { before.len() } else { HEAD as u64 };
         small.clear();
-        source.by_ref().take(at_first).read_to_end(small).map_err(self.unreadable())?;
+        (&file).take(at_first).read_to_end(small).map_err(self.unreadable())?;
         if is_private_key(&small[..small.len().min(HEAD)]) {
             return Err(vec![ScanProblem::Private { path: self.path(), what: "a private key" }]);
         }
-        let source = small.as_slice().chain(source.take(if is_small { 0 } else { u64::MAX }));
+        let source = small.as_slice().chain((&file).take(if is_small { 0 } else { u64::MAX }));
         let values = self.options.values.as_ref();
         let selected = values.filter(|v| v.selects(&self.file.key, &self.file.headers.content_type));
         if let Some(values) = selected.filter(|_| before.len() <= MAX_TEMPLATE) {
@@ -155,11 +185,10 @@ impl Reading<'_> {
         if self.depth == Depth::Head {
             return Ok(told);
         }
-        // By path, not by handle: a build may have put another file in its place.
-        let after = fs::metadata(&self.file.path).ok();
+        let after = file.metadata().map_err(self.unreadable())?;
         let whole = self.file.encoding == ContentEncoding::Identity && told.filled.is_none();
         let complete = !whole || told.size == before.len();
-        if after.is_some_and(|after| Identity::of(&before) == Identity::of(&after)) && complete {
+        if is_as_it_was(&before, &after) && complete {
             self.compare(&told)?;
             Ok(told)
         } else {
@@ -188,7 +217,7 @@ impl Reading<'_> {
         let Some(manifest) = &self.options.manifest else { return Ok(None) };
         // That it lists the file was seen before.
         let Some(entry) = manifest.entry(&self.file.key) else { return Ok(None) };
-        let metadata = fs::metadata(&self.file.path).map_err(self.unreadable())?;
+        let metadata = fs::metadata(self.file.path()).map_err(self.unreadable())?;
         if metadata.len() != entry.size {
             let difference = Difference::Size { size: metadata.len(), listed: entry.size };
             return Err(vec![manifest.problem(&self.file.key, difference)]);
@@ -259,7 +288,7 @@ impl Reading<'_> {
         told: &mut Told,
     ) -> Result<(), Vec<ScanProblem>> {
         // A source map repeats the source, placeholders and all, to nobody's harm.
-        let is_map = self.file.path.extension().is_some_and(|e| e == "map");
+        let is_map = Path::new(self.file.key.as_str()).extension().is_some_and(|e| e == "map");
         let values = self.options.values.as_ref().filter(|_| selected || !is_map);
         let mut search = values.map(|values| StraySearch::new(&values.filling.prefix));
         let is_encoded = self.file.encoding != ContentEncoding::Identity;
@@ -319,25 +348,15 @@ impl<R: Read> Read for Observed<'_, R> {
     }
 }
 
-/// What tells that a file is still the same.
-#[derive(PartialEq, Eq)]
-struct Identity {
-    size: u64,
-    modified: Option<SystemTime>,
-    inode: Option<(u64, u64)>,
-}
-
-impl Identity {
-    fn of(metadata: &Metadata) -> Self {
-        #[cfg(unix)]
-        let inode = {
-            use std::os::unix::fs::MetadataExt as _;
-            Some((metadata.dev(), metadata.ino()))
-        };
-        #[cfg(not(unix))]
-        let inode = None;
-        Self { size: metadata.len(), modified: metadata.modified().ok(), inode }
-    }
+/// Whether an open file was neither written to nor lost its name between two looks at it: a build
+/// may have put another file in its place. Asked by handle, since a path is slow to follow.
+fn is_as_it_was(before: &Metadata, after: &Metadata) -> bool {
+    #[cfg(unix)]
+    let names = |metadata: &Metadata| std::os::unix::fs::MetadataExt::nlink(metadata);
+    #[cfg(not(unix))]
+    let names = |_: &Metadata| 1;
+    let told = |metadata: &Metadata| (metadata.len(), metadata.modified().ok(), names(metadata));
+    told(before) == told(after)
 }
 
 /// PEM (RFC 7468) of any private key, OpenSSH's and PGP's among them, or a key of `PuTTY`.

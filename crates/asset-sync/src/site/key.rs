@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::{self, FromText};
+
 /// Longest object key in bytes of UTF-8, the target's prefix included (an S3 limit).
 const MAX_BYTES: usize = 1024;
 
@@ -71,6 +73,11 @@ impl Key {
     /// [`Key::under`].
     pub fn new(text: &str) -> Result<Self, KeyError> {
         Self::under("", text)
+    }
+
+    /// Its text, shared with it.
+    pub(crate) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
     }
 
     /// Checks `text` and makes it a key whose length together with `prefix`, the text put directly
@@ -151,8 +158,15 @@ impl Serialize for Key {
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::new(&text).map_err(serde::de::Error::custom)
+        text::deserialize(deserializer)
+    }
+}
+
+impl FromText for Key {
+    const EXPECTED: &'static str = "the key of an object";
+
+    fn from_text(text: &str) -> Result<Self, impl fmt::Display> {
+        Self::new(text)
     }
 }
 

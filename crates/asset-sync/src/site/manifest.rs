@@ -135,7 +135,7 @@ impl SiteManifest {
 
 impl SiteManifestFile {
     fn of(file: &SiteFile, buffer: &mut [u8]) -> io::Result<Self> {
-        let mut source = File::open(&file.path)?;
+        let mut source = File::open(file.path())?;
         let (mut hasher, mut size, mut search) = (Hasher::default(), 0, WordSearch::default());
         loop {
             match source.read(buffer) {

@@ -1,6 +1,6 @@
 //! A built site on disk, and what each of its files becomes on the web.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -58,10 +58,8 @@ pub enum Role {
 pub struct SiteFile {
     /// Its key, relative to the target's prefix: its path in the site with `/` between segments.
     pub key: Key,
-    /// The file on disk. Its bytes are those that are served only where no environment values and
-    /// no encoding are involved: read them through [`SiteFile::open`]. For a generated file, where
-    /// it would be; there is nothing there.
-    pub path: PathBuf,
+    /// The site's directory, shared by all its files.
+    root: Arc<Path>,
     /// SHA-256 of the bytes that are served, after content encoding.
     pub sha256: Sha256,
     /// Number of bytes that are served, after content encoding.

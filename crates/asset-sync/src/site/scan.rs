@@ -101,9 +101,10 @@ fn read(
     if let Some(manifest) = &options.manifest {
         walk.problems.extend(manifest.differences(&canonical, walk.found.iter().map(|found| &found.key)));
     }
-    let generated = generate(&canonical, options, &mut walk);
+    let generated = generate(options, &mut walk);
     let generated_keys: HashSet<&Key> = generated.iter().map(|(key, _)| key).collect();
-    let mut files = describe(&walk.found, &options.rules, &generated_keys, &mut walk.problems);
+    let found = std::mem::take(&mut walk.found);
+    let mut files = describe(&canonical, found, &options.rules, &generated_keys, &mut walk.problems);
     for file in &mut files {
         if let Some((_, bytes)) = generated.iter().find(|(key, _)| *key == file.key) {
             file.source = Source::Generated(Arc::clone(bytes));
@@ -137,7 +138,7 @@ fn read(
 }
 
 /// The files that are made of the values, added to the walk's in the order of their keys.
-fn generate(root: &Path, options: &ScanOptions, walk: &mut Walk) -> Vec<(Key, Arc<[u8]>)> {
+fn generate(options: &ScanOptions, walk: &mut Walk) -> Vec<(Key, Arc<[u8]>)> {
     let Some(values) = &options.values else { return Vec::new() };
     let content = &values.filling.values;
     let wanted = [
@@ -159,7 +160,7 @@ fn generate(root: &Path, options: &ScanOptions, walk: &mut Walk) -> Vec<(Key, Ar
                     for &rule in &matching {
                         walk.matched[rule] = true;
                     }
-                    walk.found.insert(at, Found { key: key.clone(), path: root.join(path), matching });
+                    walk.found.insert(at, Found { key: key.clone(), matching });
                     generated.push((key.clone(), bytes.into()));
                 }
             }
@@ -180,7 +181,7 @@ fn broken_integrity(files: &[SiteFile], options: &ScanOptions) -> Vec<ScanProble
         let mut source = Vec::new();
         // As it is on disk: what is wrong with its placeholders has been said. One that cannot be
         // read is a problem already.
-        let Ok(mut file) = fs::File::open(&page.path) else { continue };
+        let Ok(mut file) = fs::File::open(page.path()) else { continue };
         if file.read_to_end(&mut source).is_err() || memchr::memmem::find(&source, b"integrity").is_none() {
             continue;
         }
@@ -209,7 +210,8 @@ fn open_root(root: &Path) -> Result<PathBuf, ScanError> {
 
 /// Everything about the files but their bytes.
 fn describe(
-    found: &[Found],
+    root: &Path,
+    found: Vec<Found>,
     rules: &Rules,
     generated: &HashSet<&Key>,
     problems: &mut Vec<ScanProblem>,
@@ -217,8 +219,9 @@ fn describe(
     let looks_hashed = fingerprint::classify(&found.iter().map(|f| &f.key).collect::<Vec<_>>());
     // Most files share their headers with many others.
     let mut shared: HashSet<Arc<Headers>> = HashSet::new();
+    let root: Arc<Path> = root.into();
     let mut files = Vec::with_capacity(found.len());
-    for (file, looks_hashed) in found.iter().zip(looks_hashed) {
+    for (file, looks_hashed) in found.into_iter().zip(looks_hashed) {
         let mut applied = rules.apply(&file.matching);
         if generated.contains(&file.key) {
             // Another content in each environment, under one name.
@@ -240,12 +243,13 @@ fn describe(
             shared.insert(Arc::clone(&headers));
             headers
         });
+        let encoding = applied.content_encoding.unwrap_or_default();
         files.push(SiteFile {
-            key: file.key.clone(),
-            path: file.path.clone(),
+            key: file.key,
+            root: Arc::clone(&root),
             sha256: Sha256::of(b""),
             size: 0,
-            encoding: applied.content_encoding.unwrap_or_default(),
+            encoding,
             headers,
             role,
             source: Source::Disk,

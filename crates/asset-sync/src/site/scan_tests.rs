@@ -66,7 +66,7 @@ fn a_site_has_its_digests_headers_and_roles() {
         ]
     );
     for f in &site.files {
-        let bytes = fs::read(&f.path).unwrap();
+        let bytes = fs::read(f.path()).unwrap();
         assert_eq!((f.sha256, f.size), (Sha256::of(&bytes), bytes.len() as u64));
         let cache = f.headers.cache_control.as_deref().unwrap();
         assert_eq!(cache.contains("immutable"), f.role == Role::Fingerprinted, "{}", f.key);
@@ -108,7 +108,7 @@ rule = [
     assert_eq!(file(&site, "x.3f2a9c0d.js").role, Role::Entry);
     let json = file(&site, "big.json");
     let mut served = Vec::new();
-    json.encoding.open(&json.path).unwrap().read_to_end(&mut served).unwrap();
+    json.encoding.open(&json.path()).unwrap().read_to_end(&mut served).unwrap();
     assert_eq!(served[..2], [0x1f, 0x8b]);
     assert_eq!((json.sha256, json.size), (Sha256::of(&served), served.len() as u64));
     assert_eq!(json.headers.content_encoding.as_deref(), Some("gzip"));
@@ -336,7 +336,7 @@ fn what_vanishes_before_it_is_read_is_named() {
     let dir = tree(&[("a.txt", b"a"), ("b.txt", b"b"), ("c.txt", b"c")]);
     let options = ScanOptions::default();
     let walk = walk(&fs::canonicalize(dir.path()).unwrap(), &options);
-    let mut files = describe(&walk.found, &options.rules, &HashSet::new(), &mut Vec::new());
+    let mut files = describe(dir.path(), walk.found, &options.rules, &HashSet::new(), &mut Vec::new());
     fs::remove_file(dir.path().join("a.txt")).unwrap();
     fs::remove_file(dir.path().join("b.txt")).unwrap();
     fs::create_dir(dir.path().join("b.txt")).unwrap();

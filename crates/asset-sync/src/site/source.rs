@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::SiteFile;
@@ -38,6 +38,13 @@ impl fmt::Debug for Source {
 }
 
 impl SiteFile {
+    /// The file on disk. Its bytes are those that are served only where no environment values and
+    /// no encoding are involved: read them through [`SiteFile::open`]. For a generated file, where
+    /// it would be; there is nothing there.
+    pub fn path(&self) -> PathBuf {
+        self.root.join(self.key.as_str())
+    }
+
     /// The bytes that are served: with environment values, encoded as they are read.
     ///
     /// Memory is bounded by the encoder's window, whatever the file's size; a file with
@@ -57,7 +64,7 @@ impl SiteFile {
 
     /// The error where its bytes are not those that were scanned.
     pub(crate) fn changed(&self) -> Error {
-        let path = self.path.clone();
+        let path = self.path();
         match &self.source {
             Source::Baked(manifest) => Error::NotAsCut { path, manifest: manifest.to_path_buf() },
             _ => Error::SourceChanged { path },
@@ -67,7 +74,7 @@ impl SiteFile {
     /// The bytes before encoding.
     pub(super) fn plain(&self) -> io::Result<Box<dyn Read + Send>> {
         Ok(match &self.source {
-            Source::Disk | Source::Baked(_) => Box::new(File::open(&self.path)?),
+            Source::Disk | Source::Baked(_) => Box::new(File::open(self.path())?),
             Source::Generated(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
             Source::Template(..) => Box::new(Cursor::new(self.content()?.bytes.into_owned())),
         })
@@ -79,7 +86,7 @@ impl SiteFile {
             let whole = 0..bytes.len();
             return Ok(FileContent { bytes: Cow::Borrowed(bytes), values: vec![whole] });
         }
-        let source = fs::read(&self.path)?;
+        let source = fs::read(self.path())?;
         let Source::Template(filling, kind) = &self.source else {
             return Ok(FileContent { bytes: Cow::Owned(source), values: Vec::new() });
         };

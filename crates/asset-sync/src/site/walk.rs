@@ -18,7 +18,6 @@ const WELL_KNOWN: &str = ".well-known";
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) key: Key,
-    pub(super) path: PathBuf,
     /// The rules that match it, by index, ascending.
     pub(super) matching: Vec<usize>,
 }
@@ -146,7 +145,7 @@ impl Walker<'_> {
         }
         match Key::under(&self.options.prefix, text) {
             Ok(key) => {
-                self.walk.found.push(Found { key, path: entry.path().to_owned(), matching });
+                self.walk.found.push(Found { key, matching });
             }
             Err(error) => self.walk.problems.push(ScanProblem::Key { path, error }),
         }

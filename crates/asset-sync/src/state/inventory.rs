@@ -6,7 +6,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Manifest, ReleaseFile, StateError, lines};
+use super::lines::{self, Decoder};
+use super::{Manifest, ReleaseFile, StateError};
 use crate::bucket::{ETag, ListedObject};
 use crate::digest::Sha256;
 use crate::headers::Headers;
@@ -61,8 +62,8 @@ pub struct Inventory {
     pub records: Vec<Record>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Line {
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Line {
     #[serde(rename = "k")]
     key: Key,
     #[serde(rename = "s")]
@@ -82,6 +83,28 @@ struct Line {
 }
 
 const KIND: &str = "inventory";
+
+pub(crate) type InventoryDecoder = Decoder<Line>;
+
+impl lines::Line for Line {
+    type Item = Record;
+
+    fn headers(&self) -> usize {
+        self.headers
+    }
+
+    fn item(self, _: &str, headers: Arc<Headers>) -> Option<Record> {
+        Some(Record {
+            key: self.key,
+            sha256: self.sha256,
+            size: self.size,
+            headers,
+            role: self.role,
+            demoted: self.demoted,
+            seen: self.etag.zip(self.last_modified),
+        })
+    }
+}
 
 impl Inventory {
     /// The object it is stored as.
@@ -108,25 +131,25 @@ impl Inventory {
     /// # Errors
     /// [`StateError`] naming `key`.
     pub fn decode(key: &str, bytes: &[u8]) -> Result<Self, StateError> {
-        let mut records = lines::decode(
-            key,
-            KIND,
-            bytes,
-            |l: &Line| l.headers,
-            |l, headers| {
-                Some(Record {
-                    key: l.key,
-                    sha256: l.sha256,
-                    size: l.size,
-                    headers,
-                    role: l.role,
-                    demoted: l.demoted,
-                    seen: l.etag.zip(l.last_modified),
-                })
-            },
-        )?;
+        Ok(Self::of(Decoder::<Line>::decode(key, KIND, bytes)?))
+    }
+
+    /// Reads the object `key` of `size` bytes as it comes in.
+    pub(crate) fn decoder(key: &str, size: u64) -> InventoryDecoder {
+        Decoder::new(key, KIND, size)
+    }
+
+    /// What a decoder has read.
+    ///
+    /// # Errors
+    /// As [`Inventory::decode`].
+    pub(crate) fn decoded(decoder: InventoryDecoder) -> Result<Self, StateError> {
+        Ok(Self::of(decoder.items()?))
+    }
+
+    fn of(mut records: Vec<Record>) -> Self {
         records.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        Ok(Self { records })
+        Self { records }
     }
 
     /// Adds the files of a release that was live and that this inventory does not have, as not seen.
@@ -135,6 +158,11 @@ impl Inventory {
             manifest.files.iter().filter(|f| self.get(&f.key).is_none()).map(Record::unseen).collect();
         self.records.extend(unknown);
         self.records.sort_by(|a, b| a.key.cmp(&b.key));
+    }
+
+    /// The keys, ascending.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.records.iter().map(|record| &record.key)
     }
 
     /// The record of `key`.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{StateError, lines};
+use super::StateError;
+use super::lines::{self, Decoder};
 use crate::digest::{Hasher, Sha256};
 use crate::headers::Headers;
 use crate::site::{Key, Role};
@@ -76,6 +77,25 @@ struct Line {
 
 const ENTRIES: &str = "release-entries";
 const ASSETS: &str = "release-assets";
+
+impl lines::Line for Line {
+    type Item = ReleaseFile;
+
+    fn headers(&self) -> usize {
+        self.headers
+    }
+
+    fn item(self, kind: &str, headers: Arc<Headers>) -> Option<ReleaseFile> {
+        ((self.role == Role::Fingerprinted) == (kind == ASSETS)).then_some(ReleaseFile {
+            key: self.key,
+            sha256: self.sha256,
+            size: self.size,
+            headers,
+            role: self.role,
+            demoted: self.demoted,
+        })
+    }
+}
 
 impl Manifest {
     /// The hash of the whole release: of every key, content, header and role in it.
@@ -160,24 +180,8 @@ impl Manifest {
         Ok(Self { files })
     }
 
-    fn decode_part(key: &str, kind: &str, bytes: &[u8]) -> Result<Self, StateError> {
-        let fingerprinted = kind == ASSETS;
-        let mut files = lines::decode(
-            key,
-            kind,
-            bytes,
-            |l: &Line| l.headers,
-            |l, headers| {
-                ((l.role == Role::Fingerprinted) == fingerprinted).then_some(ReleaseFile {
-                    key: l.key,
-                    sha256: l.sha256,
-                    size: l.size,
-                    headers,
-                    role: l.role,
-                    demoted: l.demoted,
-                })
-            },
-        )?;
+    fn decode_part(key: &str, kind: &'static str, bytes: &[u8]) -> Result<Self, StateError> {
+        let mut files = Decoder::<Line>::decode(key, kind, bytes)?;
         files.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         Ok(Self { files })
     }

@@ -102,7 +102,7 @@ async fn list_all(bucket: &dyn Bucket, prefix: &str) -> Vec<String> {
     loop {
         let page = bucket.list(prefix, keys.last().map(String::as_str)).await.unwrap();
         assert!(page.objects.len() <= 1000);
-        keys.extend(page.objects.into_iter().map(|object| object.key));
+        keys.extend(page.objects.into_iter().map(|object| object.key.to_string()));
         if !page.truncated {
             return keys;
         }

@@ -24,7 +24,7 @@ pub(super) async fn an_object_is_read_back_with_all_headers(fixture: Fixture) {
     let page = fixture.bucket.list("dir/", None).await.unwrap();
     assert_eq!(page.objects.len(), 1);
     let listed = &page.objects[0];
-    assert_eq!((listed.key.as_str(), listed.size, &listed.etag), ("dir/index.html", 15, &etag));
+    assert_eq!((&*listed.key, listed.size, &listed.etag), ("dir/index.html", 15, &etag));
     assert_eq!(Some(listed.last_modified), info.last_modified);
     assert_eq!(listed.last_modified.subsec_nanosecond(), 0);
 }

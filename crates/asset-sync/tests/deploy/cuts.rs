@@ -83,7 +83,7 @@ fn assert_unhurt(world: &World, loaded: &[&Site], context: &str) {
     let visible = world.visible();
     for site in loaded {
         for file in site.files.iter().filter(|f| f.role >= Role::Html) {
-            for asset in references(&std::fs::read(&file.path).unwrap()) {
+            for asset in references(&std::fs::read(file.path()).unwrap()) {
                 assert!(visible.contains_key(&asset), "{context}: a visitor of {} cannot load {asset}", file.key);
             }
         }

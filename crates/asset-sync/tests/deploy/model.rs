@@ -541,7 +541,7 @@ impl Model {
                     continue;
                 }
                 let (body, _) = visible.get(key).unwrap_or_else(|| panic!("{key} of {release:?} is not there"));
-                assert!(key == MAP || *body == std::fs::read(&file.path).unwrap(), "{key} of {release:?}");
+                assert!(key == MAP || *body == std::fs::read(file.path()).unwrap(), "{key} of {release:?}");
             }
         }
     }
@@ -558,7 +558,7 @@ impl Model {
         for file in site.files.iter().filter(|f| !self.damaged.contains(f.key.as_str())) {
             let key = file.key.as_str();
             let (body, headers) = visible.get(key).unwrap_or_else(|| panic!("{key} of {live:?} is not there"));
-            let wanted = std::fs::read(&file.path).unwrap();
+            let wanted = std::fs::read(file.path()).unwrap();
             assert_eq!(String::from_utf8_lossy(body), String::from_utf8_lossy(&wanted), "{key} of {live:?}");
             assert!(key == MAP || *headers == *file.headers, "headers of {key} of {live:?}: {headers:?}");
         }

@@ -193,7 +193,7 @@ async fn a_file_that_changes_during_the_run_stops_it() {
         let world = World::new();
         let content = vec![b'a'; size];
         let site = world.site(&[(name, content.as_slice()), ("index.html", b"page")]);
-        std::fs::write(&site.files[0].path, vec![b'b'; size]).unwrap();
+        std::fs::write(site.files[0].path(), vec![b'b'; size]).unwrap();
         let error = world.deploy(&site, "1.0.0").await.unwrap_err();
         assert!(matches!(error, asset_sync::Error::SourceChanged { .. }), "{error}");
         assert!(world.visible().is_empty());

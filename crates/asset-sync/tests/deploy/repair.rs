@@ -107,7 +107,7 @@ async fn a_run_that_decides_twice_still_archives_what_it_overwrites() {
     let (first, second) = (with_map(v1(), "map one"), with_map(v2(), "map two"));
     world.deploy(&first, "1.0.0").await.unwrap();
     let (store, app) = (world.store.clone(), second.files.iter().find(|f| f.key.as_str() == APP_2).unwrap());
-    let (headers, body) = (app.headers.as_ref().clone(), std::fs::read_to_string(&app.path).unwrap());
+    let (headers, body) = (app.headers.as_ref().clone(), std::fs::read_to_string(app.path()).unwrap());
     let meddled = std::sync::atomic::AtomicBool::new(false);
     world.store.on_call(move |call| {
         if call.operation == "PutObject"

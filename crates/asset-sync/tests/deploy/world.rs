@@ -168,7 +168,7 @@ impl World {
         let visible = self.visible();
         for file in &site.files {
             let (body, headers) = visible.get(file.key.as_str()).unwrap_or_else(|| panic!("{} is not there", file.key));
-            assert_eq!(*body, std::fs::read(&file.path).unwrap(), "bytes of {}", file.key);
+            assert_eq!(*body, std::fs::read(file.path()).unwrap(), "bytes of {}", file.key);
             assert_eq!(*headers, *file.headers, "headers of {}", file.key);
         }
     }

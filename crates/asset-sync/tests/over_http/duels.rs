@@ -367,7 +367,7 @@ fn stoppable(world: &World, stop: &Arc<Stop>, options: Options) -> asset_sync::D
 fn differing(world: &World, site: &Site) -> Vec<String> {
     let mut wanted: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
     for file in &site.files {
-        wanted.insert(file.key.as_str(), std::fs::read(&file.path).unwrap());
+        wanted.insert(file.key.as_str(), std::fs::read(file.path()).unwrap());
     }
     let visible = world.visible();
     let here = visible.iter().filter(|(key, _)| !key.starts_with("assets/"));

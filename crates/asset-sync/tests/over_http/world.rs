@@ -295,7 +295,7 @@ impl World {
         for file in &site.files {
             let (body, headers) =
                 visible.get(file.key.as_str()).unwrap_or_else(|| panic!("{context}: no {}", file.key));
-            assert_eq!(*body, std::fs::read(&file.path).unwrap(), "{context}: bytes of {}", file.key);
+            assert_eq!(*body, std::fs::read(file.path()).unwrap(), "{context}: bytes of {}", file.key);
             assert_eq!(*headers, stored(&file.headers), "{context}: headers of {}", file.key);
         }
     }
@@ -352,7 +352,7 @@ impl World {
         }
         let root = edge.fetch("/").body;
         let is_root = |site: &&&Site| {
-            site.files.iter().any(|f| f.role == Role::Root && root == std::fs::read(&f.path).unwrap().as_slice())
+            site.files.iter().any(|f| f.role == Role::Root && root == std::fs::read(f.path()).unwrap().as_slice())
         };
         let version =
             versions.iter().find(is_root).unwrap_or_else(|| panic!("{context}: the root document is {root:?}"));
@@ -360,7 +360,7 @@ impl World {
             let answer = edge.fetch(&url(file.key.as_str()));
             assert_eq!(answer.status, 200, "{context}: {} of the version that is served", file.key);
             if file.role == Role::Fingerprinted {
-                assert!(answer.body == std::fs::read(&file.path).unwrap(), "{context}: bytes of {}", file.key);
+                assert!(answer.body == std::fs::read(file.path()).unwrap(), "{context}: bytes of {}", file.key);
             }
         }
     }
@@ -370,7 +370,7 @@ impl World {
         for file in site.files.iter().filter(|f| f.role == Role::Fingerprinted) {
             let answer = self.edge().fetch(&url(file.key.as_str()));
             assert_asset(&answer, &format!("{context}: a visitor needs {}", file.key));
-            assert!(answer.body == std::fs::read(&file.path).unwrap(), "{context}: bytes of {}", file.key);
+            assert!(answer.body == std::fs::read(file.path()).unwrap(), "{context}: bytes of {}", file.key);
         }
     }
 }

@@ -132,7 +132,7 @@ fn moments() -> Vec<Moment> {
 }
 
 /// Writes of the state in such a run, from taking the lease to giving it back.
-const STATE_WRITES: u64 = 8;
+const STATE_WRITES: u64 = 7;
 
 /// Starts a command, waits until a request is held, and sends SIGTERM then.
 fn terminated_when(target: &Target, gate: &Gate, command: &mut Command, context: &str) -> Run {

@@ -49,7 +49,7 @@ pub(super) struct State {
 
 /// An entity tag that depends on the content alone, like S3's: 32 hexadecimal digits.
 fn content_etag(sha256: Sha256) -> ETag {
-    ETag(format!("\"{:.32}\"", sha256.to_string()).into())
+    format!("\"{:.32}\"", sha256.to_string()).as_str().into()
 }
 
 /// S3 limits: a key is at least 1 and at most 1,024 bytes of UTF-8.
@@ -103,7 +103,7 @@ impl State {
             .range::<str, _>((start, Bound::Unbounded))
             .take_while(|(key, _)| key.starts_with(prefix))
             .map(|(key, object)| ListedObject {
-                key: key.clone(),
+                key: key.as_str().into(),
                 size: object.body.len() as u64,
                 etag: object.etag.clone(),
                 last_modified: object.last_modified,
@@ -289,7 +289,7 @@ impl State {
         let object = MemoryObject {
             body: body.into(),
             headers,
-            etag: ETag(format!("\"{:.32}-{}\"", hashes.finish().to_string(), parts.len()).into()),
+            etag: format!("\"{:.32}-{}\"", hashes.finish().to_string(), parts.len()).as_str().into(),
             last_modified: self.now(),
             checksum: None,
             metadata_sha256: Some(sha256),

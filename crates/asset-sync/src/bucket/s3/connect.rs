@@ -12,7 +12,8 @@ use aws_sdk_s3::config::{
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
-use super::hash_header::SignByChecksum;
+use super::endpoint::KnownEndpoints;
+use super::put::Shortcuts;
 
 /// The SDK's defaults as of this date, so that an update of the SDK does not change ours.
 pub(crate) fn behavior_version() -> BehaviorVersion {
@@ -93,6 +94,7 @@ impl S3Options {
             .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALL_GRACE).build())
             // Every body goes out with its SHA-256, so a CRC32 besides would only cost.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            .interceptor(SharedInterceptor::new(SignByChecksum))
+            .endpoint_resolver(KnownEndpoints::default())
+            .interceptor(SharedInterceptor::new(Shortcuts))
     }
 }

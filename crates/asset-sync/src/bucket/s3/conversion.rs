@@ -14,15 +14,23 @@ pub(super) fn copy_source(bucket: &str, key: &str) -> String {
     format!("{bucket}/{}", utf8_percent_encode(key, PATH))
 }
 
-/// Decodes a key of a listing with `encoding-type=url`, where a space is a `+`.
-pub(super) fn decode_key(key: &str) -> Option<String> {
+/// Decodes a key of a listing with `encoding-type=url`, where a space is a `+`; `None` where it is
+/// the same.
+///
+/// # Errors
+/// What is wrong with it, as words that go on after "the answer ".
+pub(super) fn decode_key(key: &str) -> Result<Option<String>, String> {
+    if !key.contains(['+', '%']) {
+        return Ok(None);
+    }
     let key = key.replace('+', " ");
-    Some(percent_decode_str(&key).decode_utf8().ok()?.into_owned())
+    let decoded = percent_decode_str(&key).decode_utf8().map_err(|_| "has a key that is not UTF-8".to_owned())?;
+    Ok(Some(decoded.into_owned()))
 }
 
 /// Some stores leave the quotes out in some places.
 pub(super) fn etag(text: &str) -> ETag {
-    if text.starts_with('"') || text.starts_with("W/") { text.into() } else { ETag(format!("\"{text}\"").into()) }
+    if text.starts_with('"') || text.starts_with("W/") { text.into() } else { format!("\"{text}\"").as_str().into() }
 }
 
 pub(super) fn timestamp(time: &DateTime) -> Option<Timestamp> {

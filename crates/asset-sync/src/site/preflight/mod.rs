@@ -75,7 +75,7 @@ pub fn preflight(site: &Site, options: &PreflightOptions) -> Result<Findings, Er
         || (),
         |(), index| {
             let file = order[index];
-            look.file(file, file.size).map_err(|source| Error::Read { path: file.path.clone(), source })
+            look.file(file, file.size).map_err(|source| Error::Read { path: file.path(), source })
         },
     );
     Ok(look.gather(reports.into_iter().collect::<Result<Vec<_>, _>>()?))
@@ -207,23 +207,22 @@ impl Look<'_> {
     }
 
     fn references(&self, file: &SiteFile, language: Language, content: &FileContent<'_>, report: &mut Report) {
-        let Some(address) = self.addresses.of(&file.key) else { return };
         let bytes = &*content.bytes;
-        let mut base = address;
-        let mut base_is_value = false;
-        let references = match language {
+        let (references, moved) = match language {
             Language::Html => {
                 let page = html::references(bytes);
-                if let Some(moved) = page.base {
-                    base_is_value = content.has_value_in(&moved.span);
-                    base = base.join(&moved.text).unwrap_or(base);
-                }
-                page.references
+                (page.references, page.base)
             }
-            Language::Css => css::references(bytes, 0),
-            Language::Script => script::references(bytes),
+            Language::Css => (css::references(bytes, 0), None),
+            Language::Script => (script::references(bytes), None),
             Language::Text => return,
         };
+        if references.is_empty() {
+            return;
+        }
+        let Some(address) = self.addresses.of(&file.key) else { return };
+        let base_is_value = moved.as_ref().is_some_and(|moved| content.has_value_in(&moved.span));
+        let base = moved.and_then(|moved| address.join(&moved.text).ok()).unwrap_or(address);
         let mut missing: Vec<(Reference, String)> = Vec::new();
         for reference in references {
             if let Some(target) = self.missing(&base, &reference)
