@@ -120,6 +120,7 @@ def next_version(tools, runs, before, after, latency=0):
         with Store() as store:
             run(tool, store, before)
             store.ask(f"latency {latency}")
+            trees.touch_changed(before, after)
             return run(tool, store, after, release=1, expect_extra=True)
 
     return in_turn([(tool.name, tool) for tool in tools if tool.name != "floor"], runs, measure)

@@ -1,6 +1,7 @@
 """Deterministic trees of files like those of a web build."""
 
 import base64
+import filecmp
 import hashlib
 import os
 import shutil
@@ -66,6 +67,14 @@ def site(root, files, changed=0, base=None):
             path.write_bytes(data)
     mark.write_text(wanted)
     return root
+
+
+def touch_changed(before, after):
+    """Gives what differs a date of now: tools that go by time would not see it."""
+    for path in Path(after).rglob("*"):
+        twin = Path(before) / path.relative_to(after)
+        if path.is_file() and not (twin.is_file() and (path.samefile(twin) or filecmp.cmp(path, twin, shallow=False))):
+            os.utime(path)
 
 
 def flat(root, files):

@@ -209,9 +209,9 @@ impl Bucket for Simulated {
             headers: Headers::default(),
             sha256: None,
         };
-        let pieces = stream::unfold(file, move |mut file| async move {
+        let pieces = stream::unfold(file, move |file| async move {
             let mut piece = Vec::with_capacity(PIECE);
-            match file.by_ref().take(PIECE as u64).read_to_end(&mut piece) {
+            match (&file).take(PIECE as u64).read_to_end(&mut piece) {
                 Ok(0) => None,
                 Ok(_) => Some((Ok(Bytes::from(piece)), file)),
                 Err(source) => Some((Err(failed(source)), file)),

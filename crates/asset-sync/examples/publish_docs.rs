@@ -61,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ..Options::default()
     };
     // Never asked, since no distribution is named.
-    let cdn = Arc::new(CloudFront::connect().await);
+    let cdn = Arc::new(CloudFront::connect());
     let deployer = Deployer::new(prefix, Arc::new(client), area, None, cdn, options);
 
     // Documents have no versions: nothing is refused as older.

@@ -112,11 +112,8 @@ impl Clients {
             url.is_some_and(|url| is_loopback(&url))
         };
         let options = S3Options { direct: is_here("AWS_ENDPOINT_URL_S3"), ..s3_options(settings) };
-        let cdn = if is_here("AWS_ENDPOINT_URL_CLOUDFRONT") {
-            CloudFront::connect_directly().await
-        } else {
-            CloudFront::connect().await
-        };
+        let cdn =
+            if is_here("AWS_ENDPOINT_URL_CLOUDFRONT") { CloudFront::connect_directly() } else { CloudFront::connect() };
         Self { bucket: S3Bucket::connect(options).await, cdn }
     }
 

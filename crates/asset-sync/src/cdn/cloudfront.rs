@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,6 +15,7 @@ use aws_sdk_cloudfront::config::{Builder, Region};
 use aws_sdk_cloudfront::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudfront::operation::RequestId as _;
 use aws_sdk_cloudfront::types::{InvalidationBatch, Paths};
+use tokio::sync::OnceCell;
 
 use super::{Cdn, CdnError, CdnErrorKind, InvalidationStatus};
 use crate::bucket::s3::{CONNECT_TIMEOUT, behavior_version, direct_client, find, flatten};
@@ -29,7 +31,17 @@ const ATTEMPTS: u32 = 8;
 /// CloudFront, retrying what may pass by itself a few times.
 #[derive(Clone)]
 pub struct CloudFront {
-    client: Client,
+    config: Config,
+    client: Arc<OnceCell<Client>>,
+}
+
+#[derive(Clone)]
+enum Config {
+    /// Found by the SDK's rules.
+    Found {
+        direct: bool,
+    },
+    Given(Box<Builder>),
 }
 
 impl fmt::Debug for CloudFront {
@@ -39,20 +51,19 @@ impl fmt::Debug for CloudFront {
 }
 
 impl CloudFront {
-    /// Sets up a client with the credentials and endpoint that the AWS SDK finds by its usual rules
+    /// CloudFront with the credentials and endpoint that the AWS SDK finds by its usual rules
     /// (environment, profile, web identity, container, instance; `AWS_ENDPOINT_URL_CLOUDFRONT`).
     ///
-    /// Sends no request to CloudFront: what is wrong with it shows at the first one.
-    pub async fn connect() -> Self {
-        let shared = aws_config::defaults(behavior_version()).region(REGION).load().await;
-        Self::with_config(Builder::from(&shared))
+    /// Looks for them at the first request: what is wrong with them shows then, and a run that
+    /// invalidates nothing needs none.
+    pub fn connect() -> Self {
+        Self::new(Config::Found { direct: false })
     }
 
     /// The same, connected to directly, whatever proxy the environment names: for a server on this
     /// machine.
-    pub async fn connect_directly() -> Self {
-        let shared = aws_config::defaults(behavior_version()).region(REGION).load().await;
-        Self::with_config(Self::directly(Builder::from(&shared)))
+    pub fn connect_directly() -> Self {
+        Self::new(Config::Found { direct: true })
     }
 
     /// `config` with an HTTP client that knows of no proxy.
@@ -63,18 +74,35 @@ impl CloudFront {
     /// Uses the credentials, endpoint and HTTP client of `config`; region, retries and timeouts are
     /// set over it.
     pub fn with_config(config: Builder) -> Self {
-        let config = config
-            .behavior_version(behavior_version())
-            .region(REGION)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(CONNECT_TIMEOUT)
-                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                    .build(),
-            )
-            .build();
-        Self { client: Client::from_conf(config) }
+        Self::new(Config::Given(Box::new(config)))
+    }
+
+    fn new(config: Config) -> Self {
+        Self { config, client: Arc::default() }
+    }
+
+    async fn client(&self) -> &Client {
+        let make = async || {
+            let config = match &self.config {
+                Config::Given(config) => Builder::clone(config),
+                Config::Found { direct } => {
+                    let shared = aws_config::defaults(behavior_version()).region(REGION).load().await;
+                    let config = Builder::from(&shared);
+                    if *direct { Self::directly(config) } else { config }
+                }
+            };
+            let timeouts = TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                .build();
+            let config = config
+                .behavior_version(behavior_version())
+                .region(REGION)
+                .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+                .timeout_config(timeouts);
+            Client::from_conf(config.build())
+        };
+        self.client.get_or_init(make).await
     }
 }
 
@@ -209,7 +237,7 @@ impl Cdn for CloudFront {
                 batch.map_err(|error| flatten(&error))
             })
             .map_err(|message| invalid(OPERATION, distribution, message))?;
-        let request = self.client.create_invalidation().distribution_id(distribution).invalidation_batch(batch);
+        let request = self.client().await.create_invalidation().distribution_id(distribution).invalidation_batch(batch);
         let output = request.send().await.map_err(|error| cdn_error(OPERATION, distribution, error))?;
         let made = output.invalidation.ok_or_else(|| CdnError {
             kind: CdnErrorKind::Transient,
@@ -221,7 +249,7 @@ impl Cdn for CloudFront {
 
     async fn invalidation(&self, distribution: &str, id: &str) -> Result<Option<InvalidationStatus>, CdnError> {
         const OPERATION: &str = "GetInvalidation";
-        match self.client.get_invalidation().distribution_id(distribution).id(id).send().await {
+        match self.client().await.get_invalidation().distribution_id(distribution).id(id).send().await {
             Ok(output) => {
                 let found = output.invalidation.ok_or_else(|| CdnError {
                     kind: CdnErrorKind::Transient,

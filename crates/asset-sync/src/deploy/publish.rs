@@ -288,6 +288,7 @@ impl Deployer {
             let list = self.step(Step::Confirm, 0, 0, self.list_target(&expected));
             let (_, listed) = try_join!(live, list)?;
             let (inventory, doubtful) = take_stock(&decision, &written, &listed);
+            drop(listed);
             if doubtful == 0 {
                 decision.snapshot.inventory = inventory;
                 return self.wind_up(session, decision).await;

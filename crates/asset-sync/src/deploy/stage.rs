@@ -1,8 +1,7 @@
 //! Staging: everything new goes where no page refers to it.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::vec;
+use std::sync::Arc;
 
 use futures::try_join;
 use tokio::task::JoinSet;
@@ -18,7 +17,7 @@ use crate::error::Error;
 use crate::headers::Headers;
 use crate::plan::Reason;
 use crate::progress::{Event, Step};
-use crate::site::{Key, Role, SiteFile};
+use crate::site::{Role, SiteFile};
 use crate::state::{Manifest, ReleaseFile, ReleaseId};
 
 /// Headers of archived bytes. Those they are served with are in the manifests.
@@ -34,20 +33,47 @@ fn blob_headers() -> Headers {
 pub(super) type Archived = HashSet<Arc<str>>;
 
 /// One thing to stage.
-enum Task {
+enum Task<'a> {
     /// A new fingerprinted file, to its own key.
-    Asset { index: usize, file: SiteFile, headers: Arc<Headers>, condition: Condition },
+    Asset { index: usize, file: &'a SiteFile, headers: &'a Arc<Headers>, condition: &'a Condition },
     /// An entry file's bytes, to the archive.
-    Entry(SiteFile),
+    Entry(&'a SiteFile),
     /// Bytes that will be overwritten and are not in the archive: what stands there now.
-    Overwritten { key: Key, etag: ETag, sha256: Sha256, size: u64 },
+    Overwritten { key: &'a str, etag: &'a ETag, sha256: Sha256, size: u64 },
 }
 
-impl Task {
+/// The same, on its own.
+enum OwnTask {
+    Asset { index: usize, file: SiteFile, key: String, headers: Arc<Headers>, condition: Condition },
+    Entry { file: SiteFile, key: String },
+    Overwritten { bucket: String, from: String, etag: ETag, sha256: Sha256, to: String },
+}
+
+impl Task<'_> {
     fn size(&self) -> u64 {
         match self {
             Self::Asset { file, .. } | Self::Entry(file) => file.size,
             Self::Overwritten { size, .. } => *size,
+        }
+    }
+
+    fn own(&self, deployer: &Deployer) -> OwnTask {
+        match *self {
+            Self::Asset { index, file, headers, condition } => OwnTask::Asset {
+                index,
+                file: file.clone(),
+                key: deployer.key(file.key.as_str()),
+                headers: Arc::clone(headers),
+                condition: condition.clone(),
+            },
+            Self::Entry(file) => OwnTask::Entry { file: file.clone(), key: deployer.area.blob(&file.sha256) },
+            Self::Overwritten { key, etag, sha256, .. } => OwnTask::Overwritten {
+                bucket: deployer.target.bucket.clone(),
+                from: deployer.key(key),
+                etag: etag.clone(),
+                sha256,
+                to: deployer.area.blob(&sha256),
+            },
         }
     }
 }
@@ -88,24 +114,21 @@ impl Deployer {
         let mut tasks = Vec::new();
         for (file, wanted) in files.iter().zip(&decision.desired.files) {
             if wanted.role != Role::Fingerprinted && missing(&file.sha256) {
-                tasks.push(Task::Entry(file.clone()));
+                tasks.push(Task::Entry(file));
             }
         }
         for write in decision.diff.writes.iter().filter(|w| is_staged(&decision.desired, w)) {
-            tasks.push(Task::Asset {
-                index: write.file,
-                file: files[write.file].clone(),
-                headers: Arc::clone(&decision.desired.files[write.file].headers),
-                condition: write.condition.clone(),
-            });
+            let file = &files[write.file];
+            let headers = &decision.desired.files[write.file].headers;
+            tasks.push(Task::Asset { index: write.file, file, headers, condition: &write.condition });
         }
         for obstacle in &decision.diff.obstacles {
             if let Some(found) = &obstacle.found
                 && let Some(sha256) = found.sha256
                 && missing(&sha256)
             {
-                let key = decision.desired.files[obstacle.file].key.clone();
-                tasks.push(Task::Overwritten { key, etag: found.etag.clone(), sha256, size: found.size });
+                let key = decision.desired.files[obstacle.file].key.as_str();
+                tasks.push(Task::Overwritten { key, etag: &found.etag, sha256, size: found.size });
             }
         }
         for key in &decision.demoted {
@@ -123,58 +146,63 @@ impl Deployer {
             if let Some((etag, sha256, size)) = found.or_else(recorded)
                 && missing(&sha256)
             {
-                tasks.push(Task::Overwritten { key: key.clone(), etag: etag.clone(), sha256, size });
+                tasks.push(Task::Overwritten { key: key.as_str(), etag, sha256, size });
             }
         }
         let bytes = tasks.iter().map(Task::size).sum();
         let count = tasks.len() as u64;
         let work = async {
-            let in_flight = self.options.retry.concurrency.clamp(1, tasks.len().max(1));
-            let tasks = Arc::new(Mutex::new(tasks.into_iter()));
-            // Tasks of their own, since small files are work enough for several cores; and as few as are
-            // in flight, since whoever waits for each file is woken for each.
-            let mut workers = JoinSet::new();
-            for _ in 0..in_flight {
-                workers.spawn(stage_each(Arc::clone(&tasks), uploader.clone()));
-            }
+            let at_once = self.options.retry.concurrency.max(1);
+            let mut rest = tasks.as_slice();
+            let mut in_flight = JoinSet::new();
             let mut written = Vec::new();
-            while let Some(done) = workers.join_next().await {
+            loop {
+                while in_flight.len() < at_once && !rest.is_empty() {
+                    let (now, later) = rest.split_at(share(rest.len(), at_once));
+                    rest = later;
+                    // A task of its own, since small files are work enough for several cores.
+                    let own: Vec<OwnTask> = now.iter().map(|task| task.own(self)).collect();
+                    in_flight.spawn(stage_each(own, uploader.clone()));
+                }
+                let Some(done) = in_flight.join_next().await else { return Ok(written) };
                 written.append(&mut done.map_err(|e| Error::Internal(format!("an upload failed: {e}")))??);
             }
-            Ok(written)
         };
         self.step(Step::Stage, count, bytes, work).await
     }
 }
 
-/// Stages one after the other, as long as there are any.
-async fn stage_each(tasks: Arc<Mutex<vec::IntoIter<Task>>>, uploader: Uploader) -> Result<Vec<Written>, Error> {
-    let mut written = Vec::new();
-    loop {
-        let next = tasks.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let Some(task) = next else { return Ok(written) };
-        written.extend(stage_one(task, &uploader).await?);
-    }
+/// How many of `left` files to give to one of `at_once` tasks: several, since whoever hands them out is
+/// woken for each share; few towards the end, since all should end together.
+fn share(left: usize, at_once: usize) -> usize {
+    const LARGEST: usize = 32;
+    (left / (at_once * 4)).clamp(1, LARGEST).min(left)
 }
 
-async fn stage_one(task: Task, uploader: &Uploader) -> Result<Option<Written>, Error> {
+/// Stages one after the other.
+async fn stage_each(tasks: Vec<OwnTask>, uploader: Uploader) -> Result<Vec<Written>, Error> {
+    let mut written = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        written.extend(stage_one(task, &uploader).await?);
+    }
+    Ok(written)
+}
+
+async fn stage_one(task: OwnTask, uploader: &Uploader) -> Result<Option<Written>, Error> {
     match task {
-        Task::Asset { index, file, headers, condition } => {
-            let key = uploader.target_key(&file.key);
+        OwnTask::Asset { index, file, key, headers, condition } => {
             let spec = ObjectSpec { key: &key, headers: &headers, sha256: file.sha256 };
             let etag = uploader.send(&file, Place::Target, spec, &condition).await?;
             uploader.tell(&Event::Written { key: file.key.to_string(), bytes: file.size, reason: Reason::New });
             Ok(Some(Written { index, etag }))
         }
-        Task::Entry(file) => {
-            let key = uploader.blob_key(&file.sha256);
+        OwnTask::Entry { file, key } => {
             let spec = ObjectSpec { key: &key, headers: &blob_headers(), sha256: file.sha256 };
             uploader.send(&file, Place::State, spec, &Condition::Always).await?;
             Ok(None)
         }
-        Task::Overwritten { key, etag, sha256, .. } => {
-            let (from, to) = (uploader.target_key(&key), uploader.blob_key(&sha256));
-            let source = CopySource { bucket: uploader.bucket(Place::Target).name(), key: &from, etag: Some(&etag) };
+        OwnTask::Overwritten { bucket, from, etag, sha256, to } => {
+            let source = CopySource { bucket: &bucket, key: &from, etag: Some(&etag) };
             let spec = ObjectSpec { key: &to, headers: &blob_headers(), sha256 };
             uploader.bucket(Place::State).copy(source, spec, &Condition::Always).await?;
             Ok(None)
@@ -214,4 +242,24 @@ pub(super) fn adopted_release(decision: &Decision) -> Option<Manifest> {
     let mut files: Vec<ReleaseFile> = replaced.chain(kept).collect();
     files.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     Some(Manifest { files })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::share;
+
+    proptest! {
+        #[test]
+        fn shares_leave_nothing_out_and_end_small(files in 1..100_000_usize, at_once in 1..200_usize) {
+            let (mut left, mut last) = (files, usize::MAX);
+            while left > 0 {
+                let now = share(left, at_once);
+                prop_assert!((1..=left).contains(&now) && now <= last);
+                prop_assert!(now == 1 || now * at_once <= left, "the others would wait for {now} of {left}");
+                (left, last) = (left - now, now);
+            }
+        }
+    }
 }

@@ -14,8 +14,8 @@ use crate::bucket::{Bucket, Condition, ETag, MAX_PARTS, MIN_PART_SIZE, ObjectSpe
 use crate::digest::{Hasher, Sha256};
 use crate::error::Error;
 use crate::progress::{Event, Progress};
-use crate::site::{Key, SiteFile};
-use crate::state::{RecordedUpload, StateArea};
+use crate::site::SiteFile;
+use crate::state::RecordedUpload;
 
 /// The budget is counted in these: a semaphore holds at most 2^32 permits.
 const UNIT: u64 = 1024;
@@ -40,8 +40,6 @@ pub(super) struct Uploader(Arc<Inner>);
 struct Inner {
     bucket: Arc<Resilient>,
     state: Arc<Resilient>,
-    prefix: String,
-    area: StateArea,
     hold: Hold,
     progress: Arc<dyn Progress>,
     part_size: u64,
@@ -60,8 +58,6 @@ impl Uploader {
         Self(Arc::new(Inner {
             bucket: Arc::clone(&deployer.bucket),
             state: Arc::clone(&deployer.state),
-            prefix: deployer.target.prefix.clone(),
-            area: deployer.area.clone(),
             hold: Hold::clone(session),
             progress: Arc::clone(progress),
             part_size: (*part_size).max(MIN_PART_SIZE),
@@ -76,16 +72,6 @@ impl Uploader {
             .acquire_many_owned(units(bytes).min(self.0.units))
             .await
             .map_err(|_| Error::Internal("the memory budget was closed".to_owned()))
-    }
-
-    /// The full key of a file of the site.
-    pub(super) fn target_key(&self, key: &Key) -> String {
-        format!("{}{key}", self.0.prefix)
-    }
-
-    /// The full key of archived bytes.
-    pub(super) fn blob_key(&self, sha256: &Sha256) -> String {
-        self.0.area.blob(sha256)
     }
 
     pub(super) fn bucket(&self, place: Place) -> &Arc<Resilient> {

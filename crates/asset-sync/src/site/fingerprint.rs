@@ -46,6 +46,13 @@ struct Votes {
 }
 
 impl Votes {
+    /// Whether the style is one tool's, beyond doubt: many names that are hashes, and no more of the
+    /// others than that tool would give by chance (of real Base64url hashes one in eight to those that
+    /// are certain). A name is then a hash too unless it is plainly a word.
+    fn are_of_one_tool(&self) -> bool {
+        self.certain >= 24 && self.no * 6 <= self.certain && self.are_hashes()
+    }
+
     /// Whether the doubtful names of the style are hashes as well. Of real Base64url hashes about
     /// half are certain (a quarter has no digit) and one in thirty looks like a word.
     fn are_hashes(&self) -> bool {
@@ -56,19 +63,20 @@ impl Votes {
 /// For each of the keys of a site, in order, whether its name carries a hash of its content.
 ///
 /// A doubtful token (letters only, letters then digits) counts as a hash only where at least a
-/// third of the names of its style in its directory are hashes without doubt, and few are words.
+/// third of the names of its style in its directory are hashes without doubt, and few are words; one
+/// that reads like a name only where these are so many that chance alone explains it.
 pub(super) fn classify(keys: &[&Key]) -> Vec<bool> {
     let judged: Vec<_> = keys
         .iter()
         .map(|key| {
             let (directory, name) = key.as_str().rsplit_once('/').unwrap_or(("", key.as_str()));
             candidate(name)
-                .map(|(separator, token)| (Style { directory, separator, length: token.len() }, judge(token)))
+                .map(|(separator, token)| (Style { directory, separator, length: token.len() }, token, judge(token)))
         })
         .collect();
 
     let mut votes: HashMap<&Style<'_>, Votes> = HashMap::new();
-    for (style, verdict) in judged.iter().flatten() {
+    for (style, _, verdict) in judged.iter().flatten() {
         let votes = votes.entry(style).or_default();
         match verdict {
             Verdict::Certain => votes.certain += 1,
@@ -80,9 +88,12 @@ pub(super) fn classify(keys: &[&Key]) -> Vec<bool> {
     judged
         .iter()
         .map(|judged| match judged {
-            None | Some((_, Verdict::No)) => false,
-            Some((_, Verdict::Certain)) => true,
-            Some((style, Verdict::Possible)) => votes.get(style).is_some_and(Votes::are_hashes),
+            None => false,
+            Some((_, _, Verdict::Certain)) => true,
+            Some((style, _, Verdict::Possible)) => votes.get(style).is_some_and(Votes::are_hashes),
+            Some((style, token, Verdict::No)) => {
+                !is_plain(token) && votes.get(style).is_some_and(Votes::are_of_one_tool)
+            }
         })
         .collect()
 }
@@ -241,6 +252,13 @@ fn is_compound(token: &str) -> bool {
                 || part.bytes().all(|b| b.is_ascii_uppercase())
                 || (is_numbered(part) && pieces.letters <= 3)
         })
+}
+
+/// Whether a person may well have written the token, whatever stands beside it: figures only, or at
+/// most two words and a number.
+fn is_plain(token: &str) -> bool {
+    let pieces = Pieces::of(token);
+    pieces.letters == 0 || starts_with_date(token) || (pieces.count <= 3 && pieces.in_words == pieces.letters)
 }
 
 /// Where the piece that starts at `start` ends: a capital starts a word, and the last capital of
@@ -493,6 +511,28 @@ mod tests {
             let keys: Vec<_> = names.iter().filter_map(|n| Key::new(n).ok()).collect();
             prop_assert_eq!(classify(&keys.iter().collect::<Vec<_>>()).len(), keys.len());
         }
+    }
+
+    /// In a large directory of one bundler only what a person may have written is left out.
+    #[test]
+    fn many_certain_hashes_leave_little_doubt() {
+        use base64::Engine as _;
+        let hash = |n: u32| {
+            let digest = crate::digest::Sha256::of(&n.to_be_bytes()).to_string();
+            base64::engine::general_purpose::URL_SAFE.encode(hex::decode(digest).unwrap())[..8].to_owned()
+        };
+        let written = ["Settings", "calendar", "MyWidget", "20241122", "12345678", "IMG_0123", "readme01", "MyPage01"];
+        let mut names: Vec<_> = (0..1000).map(|n| format!("assets/chunk{n}-{}.js", hash(n))).collect();
+        names.extend(written.map(|name| format!("assets/view-{name}.js")));
+        let found = classified(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let missed = found[..1000].iter().filter(|found| !**found).count();
+        assert!(missed <= 10, "{missed} of 1000");
+        assert_eq!(found[1000..], [false; 8]);
+        // Few of them prove nothing, and neither do many among as many words.
+        assert!(!classified(&["a-iberGO27.js", "b-x7Gq2_aZ.js", "c-Zq1-9sXk.js"])[0]);
+        names.extend((0..250).map(|n| format!("assets/{n}-{}.js", ["Settings", "calendar"][n % 2])));
+        let among_words = classified(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(among_words.iter().filter(|found| **found).count() < found.iter().filter(|found| **found).count());
     }
 
     /// Hashes of made-up contents in the styles of real bundlers: how many are found in a directory

@@ -1,9 +1,10 @@
 //! The walk: which files of a directory belong to the site.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{self, FileType};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use unicode_normalization::UnicodeNormalization as _;
 use walkdir::{DirEntry, WalkDir};
@@ -82,9 +83,9 @@ struct Walker<'a> {
 impl Walker<'_> {
     /// Takes note of an entry; false where a directory need not be entered.
     fn entry(&mut self, entry: &DirEntry) -> bool {
-        let path = self.within(entry.path());
         let is_hidden = self.hidden.is_some() || is_hidden_name(&entry.file_name().to_string_lossy());
-        let Some(text) = key_text(&path) else {
+        let Some(text) = self.key_text_of(entry.path()) else {
+            let path = self.within(entry.path());
             if is_hidden {
                 self.skip(path);
             } else {
@@ -93,9 +94,9 @@ impl Walker<'_> {
             return false;
         };
         if entry.file_type().is_dir() {
-            self.directory(entry, path, &text, is_hidden)
+            self.directory(entry, PathBuf::from(&*text), &text, is_hidden)
         } else {
-            self.file(entry, path, &text, is_hidden);
+            self.file(entry, &text, is_hidden);
             true
         }
     }
@@ -130,16 +131,17 @@ impl Walker<'_> {
         true
     }
 
-    fn file(&mut self, entry: &DirEntry, path: PathBuf, text: &str, is_hidden: bool) {
+    fn file(&mut self, entry: &DirEntry, text: &str, is_hidden: bool) {
+        let path = || PathBuf::from(text);
         let (included, matching) = self.included(text, is_hidden);
         if !included {
-            self.skip(path);
+            self.skip(path());
             return;
         }
         if let Some(hidden) = &mut self.hidden {
             hidden.taken = true;
         }
-        if let Some(problem) = self.file_problem(entry, &path, text) {
+        if let Some(problem) = self.file_problem(entry, path, text) {
             self.walk.problems.push(problem);
             return;
         }
@@ -147,19 +149,21 @@ impl Walker<'_> {
             Ok(key) => {
                 self.walk.found.push(Found { key, matching });
             }
-            Err(error) => self.walk.problems.push(ScanProblem::Key { path, error }),
+            Err(error) => self.walk.problems.push(ScanProblem::Key { path: path(), error }),
         }
     }
 
-    fn file_problem(&self, entry: &DirEntry, path: &Path, text: &str) -> Option<ScanProblem> {
+    fn file_problem(&self, entry: &DirEntry, path: impl Fn() -> PathBuf, text: &str) -> Option<ScanProblem> {
         if let Some(what) = private_file(&entry.file_name().to_string_lossy()) {
-            return Some(ScanProblem::Private { path: path.to_owned(), what });
+            return Some(ScanProblem::Private { path: path(), what });
         }
-        if let Some(problem) = self.link_problem(entry, path) {
+        if entry.path_is_symlink()
+            && let Some(problem) = self.link_problem(entry, &path())
+        {
             return Some(problem);
         }
         if !FileType::is_file(&entry.file_type()) {
-            return Some(ScanProblem::NotAFile { path: path.to_owned() });
+            return Some(ScanProblem::NotAFile { path: path() });
         }
         state_area_problem(self.options, text)
     }
@@ -233,6 +237,18 @@ impl Walker<'_> {
                 self.walk.skipped.push(hidden.path);
             }
         }
+    }
+
+    /// The text of a key by the path of what was found, as `key_text` of the path within the site.
+    fn key_text_of<'p>(&self, full: &'p Path) -> Option<Cow<'p, str>> {
+        // The walk puts names after the root: no need to take the path apart, in a site of a million files.
+        if MAIN_SEPARATOR == '/'
+            && let (Some(full), Some(root)) = (full.to_str(), self.root.to_str())
+            && let Some(inside) = full.strip_prefix(root).and_then(|rest| rest.strip_prefix('/'))
+        {
+            return Some(Cow::Borrowed(inside));
+        }
+        key_text(&self.within(full)).map(Cow::Owned)
     }
 
     fn within(&self, path: &Path) -> PathBuf {

@@ -112,6 +112,7 @@ impl Inventory {
         lines::encode(
             KIND,
             self.records.iter(),
+            |r| r.key.as_str(),
             |r| &r.headers,
             |r, headers| Line {
                 key: r.key.clone(),

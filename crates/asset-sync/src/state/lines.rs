@@ -42,26 +42,32 @@ fn malformed(key: &str, line: usize, reason: &dyn std::fmt::Display) -> StateErr
     StateError::Malformed { key: key.to_owned(), reason: format!("line {line}: {reason}") }
 }
 
-/// Writes lines of type `L`; `header_of` gives each item's headers, `line` its line from the item
-/// and the index of its headers.
+/// Characters of a line besides its key: as much as the longest have.
+const LINE: usize = 192;
+
+/// Writes lines of type `L`; `key_of` and `headers_of` give each item's key and headers, `line` its
+/// line from the item and the index of its headers.
 pub(super) fn encode<'a, T: 'a, L: Serialize>(
     kind: &str,
     items: impl Iterator<Item = &'a T> + Clone,
+    key_of: impl Fn(&'a T) -> &'a str,
     headers_of: impl Fn(&'a T) -> &'a Arc<Headers>,
     line: impl Fn(&'a T, usize) -> L,
 ) -> Bytes {
     let mut table: Vec<Arc<Headers>> = Vec::new();
     let mut index: HashMap<&Arc<Headers>, usize> = HashMap::new();
-    let mut count = 0;
+    let (mut count, mut length) = (0, 1024);
     for item in items.clone() {
         count += 1;
+        length += key_of(item).len() + LINE;
         index.entry(headers_of(item)).or_insert_with(|| {
             table.push(Arc::clone(headers_of(item)));
             table.len() - 1
         });
     }
     let header = Header { format: FORMAT, kind: kind.to_owned(), count, headers: table };
-    let mut out = Vec::with_capacity(256 + count * 200);
+    // Enough at once: to move it to a larger place takes as much memory once more.
+    let mut out = Vec::with_capacity(length);
     write_line(&mut out, &header);
     for item in items {
         write_line(&mut out, &line(item, index[headers_of(item)]));
@@ -209,7 +215,7 @@ mod tests {
     }
 
     fn written(numbers: &[(u64, Arc<Headers>)]) -> Bytes {
-        encode("numbers", numbers.iter(), |(_, headers)| headers, |(n, _), h| Number { n: *n, h })
+        encode("numbers", numbers.iter(), |_| "", |(_, headers)| headers, |(n, _), h| Number { n: *n, h })
     }
 
     fn decode(bytes: &[u8]) -> Result<Vec<u64>, StateError> {

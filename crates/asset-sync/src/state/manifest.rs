@@ -147,6 +147,7 @@ impl Manifest {
             lines::encode(
                 kind,
                 self.files.iter().filter(move |f| (f.role == Role::Fingerprinted) == fingerprinted),
+                |f| f.key.as_str(),
                 |f| &f.headers,
                 |f, headers| Line {
                     key: f.key.clone(),
