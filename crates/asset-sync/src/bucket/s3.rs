@@ -12,7 +12,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId as _;
-use aws_sdk_s3::primitives::{ByteStream, SdkBody};
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart, Delete, EncodingType,
     MetadataDirective, ObjectIdentifier,
@@ -141,17 +141,18 @@ impl Bucket for S3Bucket {
             request_id: answer.request_id().map(str::to_owned),
             ..context.error(kind, message)
         };
-        let body = ByteStream::new(kept.take().unwrap_or_else(SdkBody::empty));
         let limit = self.options.attempt_timeout(0);
-        let body = match tokio::time::timeout(limit, body.collect()).await {
-            Ok(body) => {
-                body.map_err(|e| failed(BucketErrorKind::Transient, format!("the answer broke off: {}", flatten(&e))))?
+        let body = match tokio::time::timeout(limit, listing::collect(kept.take())).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(error)) => {
+                return Err(failed(BucketErrorKind::Transient, format!("the answer broke off: {}", flatten(&error))));
             }
             Err(_) => {
-                return Err(failed(BucketErrorKind::Transient, format!("no whole answer within {}", seconds(limit))));
+                let message = format!("no whole answer within {}", seconds(limit));
+                return Err(failed(BucketErrorKind::Transient, message));
             }
         };
-        let page = match listing::read(&body.into_bytes()) {
+        let page = match listing::read(&body) {
             Ok(listing::Answer::Page(page)) => page,
             Ok(listing::Answer::Error(code, message)) => {
                 let error = context.key_error(code.as_deref(), message.as_deref());

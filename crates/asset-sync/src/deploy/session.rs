@@ -110,6 +110,12 @@ async fn write_current(
     state.put(spec, body, &condition).await
 }
 
+/// Makes `current` again what it was before this run first wrote it, without a lease.
+fn undo(current: &mut Current, before: &Current) {
+    let Current { generation, ref nonce, .. } = *current;
+    *current = Current { generation, nonce: nonce.clone(), lease: None, ..before.clone() };
+}
+
 fn stamp(current: &mut Current) {
     current.generation += 1;
     current.nonce = uuid::Uuid::new_v4().simple().to_string();
@@ -161,19 +167,26 @@ impl Deployer {
             return self.acquire(seen, begin, stop).await;
         }
         let before = seen.0.clone();
-        let (probed, taken) = join!(probe, self.acquire(seen, begin, stop));
-        let Err(refused) = probed else { return taken };
+        let refused = stop.child_token();
+        let probe = async {
+            let probed = probe.await;
+            if probed.is_err() {
+                refused.cancel();
+            }
+            probed
+        };
+        let (probed, taken) = join!(probe, self.acquire(seen, begin, &refused));
+        let Err(error) = probed else { return taken };
         if let Ok((session, as_seen)) = taken {
             let undo = session.release(|current| {
                 if as_seen {
-                    let Current { generation, ref nonce, .. } = *current;
-                    *current = Current { generation, nonce: nonce.clone(), ..before.clone() };
+                    undo(current, &before);
                 }
             });
             // Where this fails, the lease expires, and the next run finds a release that was begun.
             drop(tokio::time::timeout(CLEAN_UP, undo).await);
         }
-        Err(refused)
+        Err(error)
     }
 
     /// As [`Deployer::take_lease`], of any store.
@@ -197,6 +210,7 @@ impl Deployer {
             });
             if expired {
                 let unchanged = etag == first_seen;
+                let before = current.clone();
                 let mut next = current.clone();
                 if unchanged {
                     begin(&mut next);
@@ -205,7 +219,7 @@ impl Deployer {
                 let taken = tokio::select! {
                     biased;
                     () = stop.cancelled() => {
-                        self.give_back(&nonce).await;
+                        self.give_back(&nonce, &before).await;
                         return Err(Error::Interrupted);
                     }
                     taken = self.try_take(next, etag.as_ref(), &nonce) => taken?,
@@ -236,11 +250,12 @@ impl Deployer {
         }
     }
 
-    /// Gives back a lease whose taking was cut off, if it was taken after all.
-    async fn give_back(&self, nonce: &str) {
+    /// Gives back a lease whose taking was cut off, if it was taken after all: all is as `before` then.
+    async fn give_back(&self, nonce: &str, before: &Current) {
         let work = async {
             let (mut current, etag) = self.read_current().await?;
             if current.lease.take_if(|lease| lease.nonce == nonce).is_some() {
+                undo(&mut current, before);
                 self.write_unleased(&current, etag.as_ref()).await?;
             }
             Ok::<(), Error>(())

@@ -52,7 +52,7 @@ pub(super) fn walk(root: &Path, options: &ScanOptions) -> Walk {
         walk: Walk { matched: vec![false; options.rules.as_slice().iter().len()], ..Walk::default() },
         hidden: None,
     };
-    let mut entries = WalkDir::new(root).min_depth(1).follow_links(true).sort_by_file_name().into_iter();
+    let mut entries = WalkDir::new(root).min_depth(1).follow_links(true).into_iter();
     while let Some(entry) = entries.next() {
         let depth = entry.as_ref().map_or_else(walkdir::Error::depth, DirEntry::depth);
         walker.leave_hidden(depth);
@@ -66,7 +66,9 @@ pub(super) fn walk(root: &Path, options: &ScanOptions) -> Walk {
         }
     }
     walker.leave_hidden(0);
+    // Once, and not name by name in each directory.
     let mut walk = walker.walk;
+    walk.skipped.sort_unstable();
     walk.found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     name_clashes(&walk.found, &mut walk.problems);
     walk
@@ -83,16 +85,16 @@ struct Walker<'a> {
 impl Walker<'_> {
     /// Takes note of an entry; false where a directory need not be entered.
     fn entry(&mut self, entry: &DirEntry) -> bool {
-        let is_hidden = self.hidden.is_some() || is_hidden_name(&entry.file_name().to_string_lossy());
         let Some(text) = self.key_text_of(entry.path()) else {
             let path = self.within(entry.path());
-            if is_hidden {
+            if self.hidden.is_some() || is_hidden_name(&entry.file_name().to_string_lossy()) {
                 self.skip(path);
             } else {
                 self.walk.problems.push(ScanProblem::NotUtf8 { path });
             }
             return false;
         };
+        let is_hidden = self.hidden.is_some() || is_hidden_name(name_of(&text));
         if entry.file_type().is_dir() {
             self.directory(entry, PathBuf::from(&*text), &text, is_hidden)
         } else {
@@ -106,7 +108,7 @@ impl Walker<'_> {
             self.skip(path);
             return false;
         }
-        if let Some(what) = private_directory(&entry.file_name().to_string_lossy()) {
+        if let Some(what) = private_directory(name_of(text)) {
             // Judged as a whole by a file that it would hold.
             if self.included(&format!("{text}/config"), is_hidden).0 {
                 self.walk.problems.push(ScanProblem::Private { path, what });
@@ -154,7 +156,7 @@ impl Walker<'_> {
     }
 
     fn file_problem(&self, entry: &DirEntry, path: impl Fn() -> PathBuf, text: &str) -> Option<ScanProblem> {
-        if let Some(what) = private_file(&entry.file_name().to_string_lossy()) {
+        if let Some(what) = private_file(name_of(text)) {
             return Some(ScanProblem::Private { path: path(), what });
         }
         if entry.path_is_symlink()
@@ -270,6 +272,10 @@ pub(super) fn state_area_problem(options: &ScanOptions, text: &str) -> Option<Sc
 fn key_text(path: &Path) -> Option<String> {
     let segments: Option<Vec<_>> = path.iter().map(std::ffi::OsStr::to_str).collect();
     Some(segments?.join("/"))
+}
+
+fn name_of(text: &str) -> &str {
+    text.rsplit('/').next().unwrap_or(text)
 }
 
 fn is_hidden_name(name: &str) -> bool {

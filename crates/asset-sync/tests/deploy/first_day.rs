@@ -1,11 +1,15 @@
 //! The bucket was filled by another tool: foreign objects in the way.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use asset_sync::bucket::{BucketErrorKind, MemoryFault};
 use asset_sync::deploy::{Options, Outcome, RollbackTo};
 use asset_sync::plan::Adopt;
+use asset_sync::state::Current;
 use asset_sync::{Error, Headers, Refusal};
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{APP_1, World, info, v1};
+use crate::world::{APP_1, World, info, v1, v2};
 
 fn html() -> Headers {
     Headers { content_type: "text/html".into(), cache_control: Some("max-age=300".into()), ..Headers::default() }
@@ -92,4 +96,28 @@ async fn a_store_that_ignores_conditions_is_refused_unless_told_otherwise() {
     world.deployer_with(options).deploy(&site, &info("1.0.0"), &CancellationToken::new()).await.unwrap();
     world.assert_serves(&site);
     assert!(world.warnings().iter().any(|w| w.contains("ignores conditional writes")));
+}
+
+/// Where something is live, the probe and the lease are sent at once: what the lease's write changed is
+/// undone, whichever is answered first.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_ignores_conditions_all_of_a_sudden_is_left_as_it_was() {
+    for slow in ["probe", "current"] {
+        let world = World::new();
+        world.deploy(&world.site(&v1()), "1.0.0").await.unwrap();
+        let (before, visible) = (world.current(), world.visible());
+        world.store.ignore_conditions(true);
+        // The first attempt fails, and the second comes when the other request is long answered.
+        let failed = AtomicBool::new(false);
+        world.store.on_call(move |call| {
+            let is_slow = call.operation == "PutObject" && call.key.as_deref().is_some_and(|key| key.ends_with(slow));
+            (is_slow && !failed.swap(true, Ordering::Relaxed))
+                .then_some(MemoryFault::Before(BucketErrorKind::Transient))
+        });
+        let error = world.deploy(&world.site(&v2()), "2.0.0").await.unwrap_err();
+        assert!(matches!(error, Error::Refused(Refusal::NoConditionalWrites { .. })), "{error}");
+        let Current { generation, nonce, .. } = world.current();
+        assert_eq!(world.current(), Current { generation, nonce, ..before }, "{slow} is slow");
+        assert_eq!(world.visible(), visible, "{slow} is slow");
+    }
 }

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextMut;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
-use aws_sdk_s3::primitives::SdkBody;
+use aws_sdk_s3::primitives::{ByteStream, SdkBody};
+use aws_smithy_types::byte_stream::error::Error as ByteStreamError;
 use jiff::Timestamp;
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
@@ -48,6 +49,17 @@ impl Intercept for KeptBody {
         }
         Ok(())
     }
+}
+
+/// All of a body, in one piece from the start: a page is a third of a megabyte, and many come in at once.
+pub(super) async fn collect(body: Option<SdkBody>) -> Result<Vec<u8>, ByteStreamError> {
+    let Some(body) = body else { return Ok(Vec::new()) };
+    let mut body = ByteStream::new(body);
+    let mut whole = Vec::with_capacity(usize::try_from(body.size_hint().0).unwrap_or_default());
+    while let Some(piece) = body.try_next().await? {
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole)
 }
 
 /// The elements that matter.
