@@ -19,6 +19,7 @@ use aws_sdk_s3::types::{
 };
 use bytes::Bytes;
 use futures::StreamExt as _;
+use tokio::time::Instant;
 
 use super::{
     Bucket, BucketError, BucketErrorKind, Condition, CopySource, ETag, ListPage, MAX_BATCH, ObjectBody, ObjectInfo,
@@ -126,6 +127,8 @@ impl Bucket for S3Bucket {
     async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<ListPage, BucketError> {
         let context = self.context("ListObjectsV2", (!prefix.is_empty()).then_some(prefix));
         let kept = listing::KeptBody::default();
+        let limit = self.options.attempt_timeout(0);
+        let begun = Instant::now();
         let request = self
             .client
             .list_objects_v2()
@@ -141,8 +144,8 @@ impl Bucket for S3Bucket {
             request_id: answer.request_id().map(str::to_owned),
             ..context.error(kind, message)
         };
-        let limit = self.options.attempt_timeout(0);
-        let body = match tokio::time::timeout(limit, listing::collect(kept.take())).await {
+        let rest = limit.saturating_sub(begun.elapsed());
+        let body = match tokio::time::timeout(rest, listing::collect(kept.take())).await {
             Ok(Ok(body)) => body,
             Ok(Err(error)) => {
                 return Err(failed(BucketErrorKind::Transient, format!("the answer broke off: {}", flatten(&error))));
