@@ -45,3 +45,34 @@ impl ResolveEndpoint for KnownEndpoints {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn resolve(endpoints: &KnownEndpoints, bucket: &str, key: &str) -> Endpoint {
+        let params = Params::builder().bucket(bucket).key(key).region("eu-west-1").build().unwrap();
+        endpoints.resolve_endpoint(&params).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn each_bucket_has_its_own_and_is_asked_for_once() {
+        let endpoints = KnownEndpoints::default();
+        for (bucket, key) in [("one", "a"), ("two", "a"), ("one", "b"), ("two", "b")] {
+            let endpoint = resolve(&endpoints, bucket, key).await;
+            assert_eq!(endpoint.url(), format!("https://{bucket}.s3.eu-west-1.amazonaws.com"));
+        }
+        let known: Vec<_> = endpoints.known.read().unwrap().iter().map(|(bucket, _)| bucket.clone()).collect();
+        assert_eq!(known, ["one", "two"]);
+    }
+
+    #[tokio::test]
+    async fn what_has_rules_of_its_own_is_asked_for_each_time() {
+        let endpoints = KnownEndpoints::default();
+        for bucket in ["site--euw1-az1--x-s3", "arn:aws:s3:eu-west-1:123456789012:accesspoint/site"] {
+            let endpoint = resolve(&endpoints, bucket, "a").await;
+            assert_ne!(endpoint.url(), format!("https://{bucket}.s3.eu-west-1.amazonaws.com"));
+        }
+        assert!(endpoints.known.read().unwrap().is_empty());
+    }
+}
