@@ -38,6 +38,7 @@ mod session;
 mod snapshot;
 mod stage;
 mod status;
+mod stock;
 mod switch;
 mod upload;
 mod verify;

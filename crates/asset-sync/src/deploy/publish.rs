@@ -1,6 +1,5 @@
 //! A deployment from beginning to end.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -15,16 +14,17 @@ use super::report::{InvalidationReport, Outcome, Report, Seen, tally};
 use super::session::Session;
 use super::snapshot::Snapshot;
 use super::stage::{Archived, adopted_release};
+use super::stock::{expected, take_stock};
 use super::switch::{Source, Written, is_overtaken};
 use super::upload::Uploader;
 use super::verify::Looked;
 use super::{Deployer, ReleaseInfo};
-use crate::bucket::{Bucket as _, ETag, ListedObject};
+use crate::bucket::Bucket as _;
 use crate::error::{Error, NotVerified};
 use crate::plan::Write;
 use crate::progress::Step;
-use crate::site::{Key, Role, Site, SiteFile};
-use crate::state::{Current, Inventory, Operation, Phase, Record, RecordedUpload, ReleaseId, ReleaseRecord};
+use crate::site::{Site, SiteFile};
+use crate::state::{Current, Operation, Phase, RecordedUpload, ReleaseId, ReleaseRecord};
 
 /// How often a run starts over because the bucket changed under it.
 const ROUNDS: usize = 4;
@@ -420,64 +420,10 @@ impl Deployer {
     }
 }
 
-/// The keys that should be in the bucket by now, ascending.
-fn expected(decision: &Decision) -> Vec<&Key> {
-    let desired = decision.desired.files.iter().map(|f| &f.key);
-    let mut keys: Vec<&Key> = desired.chain(decision.snapshot.inventory.keys()).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    keys
-}
-
 /// The switch is done.
 pub(super) fn go_live(current: &mut Current, id: &ReleaseId, rolled_back: bool, now: jiff::Timestamp) {
     current.activate(id, rolled_back, now);
     if let Some(pending) = &mut current.pending {
         pending.phase = Phase::Switched;
     }
-}
-
-/// What the bucket holds of ours by a listing made after the last write; with the number of files
-/// that are not what this run put there or found confirmed before.
-fn take_stock(decision: &Decision, written: &[Written], listed: &[ListedObject]) -> (Inventory, usize) {
-    let find = |key: &str| listed.binary_search_by(|o| (*o.key).cmp(key)).ok().map(|i| &listed[i]);
-    let written: HashMap<usize, &ETag> = written.iter().map(|w| (w.index, &w.etag)).collect();
-    let before = &decision.snapshot;
-    let mut doubtful = 0;
-    let mut records = Vec::with_capacity(decision.desired.files.len() + decision.diff.obsolete.len());
-    for (index, file) in decision.desired.files.iter().enumerate() {
-        let object = find(file.key.as_str()).filter(|object| match written.get(&index) {
-            Some(etag) => object.etag == **etag,
-            None => match decision.inspected.get(file.key.as_str()) {
-                Some(inspection) => object.etag == inspection.etag,
-                None => before.inventory.get(&file.key).is_some_and(|r| r.is_confirmed_by(object)),
-            },
-        });
-        let seen = object.filter(|o| o.size == file.size).map(|o| (o.etag.clone(), o.last_modified));
-        doubtful += usize::from(seen.is_none());
-        records.push(Record { seen, ..Record::unseen(file) });
-    }
-    for obsolete in &decision.diff.obsolete {
-        if find(obsolete.key.as_str()).is_none() {
-            continue;
-        }
-        let claimed = || before.claims.get(&obsolete.key).and_then(|c| c.last());
-        let record = match before.inventory.get(&obsolete.key) {
-            Some(record) => record.clone(),
-            None => match claimed() {
-                Some(file) => Record::unseen(file),
-                None => continue,
-            },
-        };
-        records.push(record);
-    }
-    // A run that was given up may have a write under way that lands after this listing, where no
-    // other file stands. Should it, it is ours to take down.
-    for file in before.claims.values().filter_map(|c| c.last()).filter(|f| f.role != Role::Fingerprinted) {
-        if find(file.key.as_str()).is_none() && decision.desired.get(&file.key).is_none() {
-            records.push(Record::unseen(file));
-        }
-    }
-    records.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    (Inventory { records }, doubtful)
 }

@@ -210,7 +210,6 @@ impl Deployer {
             });
             if expired {
                 let unchanged = etag == first_seen;
-                let before = current.clone();
                 let mut next = current.clone();
                 if unchanged {
                     begin(&mut next);
@@ -219,7 +218,7 @@ impl Deployer {
                 let taken = tokio::select! {
                     biased;
                     () = stop.cancelled() => {
-                        self.give_back(&nonce, &before).await;
+                        self.give_back(&nonce, &current).await;
                         return Err(Error::Interrupted);
                     }
                     taken = self.try_take(next, etag.as_ref(), &nonce) => taken?,

@@ -1,0 +1,63 @@
+//! What the bucket holds of ours after the switch, by a listing.
+
+use std::collections::HashMap;
+
+use super::decide::Decision;
+use super::switch::Written;
+use crate::bucket::{ETag, ListedObject};
+use crate::site::{Key, Role};
+use crate::state::{Inventory, Record};
+
+/// The keys that should be in the bucket by now, ascending.
+pub(super) fn expected(decision: &Decision) -> Vec<&Key> {
+    let desired = decision.desired.files.iter().map(|f| &f.key);
+    let mut keys: Vec<&Key> = desired.chain(decision.snapshot.inventory.keys()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// What the bucket holds of ours by a listing made after the last write; with the number of files
+/// that are not what this run put there or found confirmed before.
+pub(super) fn take_stock(decision: &Decision, written: &[Written], listed: &[ListedObject]) -> (Inventory, usize) {
+    let find = |key: &str| listed.binary_search_by(|o| (*o.key).cmp(key)).ok().map(|i| &listed[i]);
+    let written: HashMap<usize, &ETag> = written.iter().map(|w| (w.index, &w.etag)).collect();
+    let before = &decision.snapshot;
+    let mut doubtful = 0;
+    let mut records = Vec::with_capacity(decision.desired.files.len() + decision.diff.obsolete.len());
+    for (index, file) in decision.desired.files.iter().enumerate() {
+        let object = find(file.key.as_str()).filter(|object| match written.get(&index) {
+            Some(etag) => object.etag == **etag,
+            None => match decision.inspected.get(file.key.as_str()) {
+                Some(inspection) => object.etag == inspection.etag,
+                None => before.inventory.get(&file.key).is_some_and(|r| r.is_confirmed_by(object)),
+            },
+        });
+        let seen = object.filter(|o| o.size == file.size).map(|o| (o.etag.clone(), o.last_modified));
+        doubtful += usize::from(seen.is_none());
+        records.push(Record { seen, ..Record::unseen(file) });
+    }
+    for obsolete in &decision.diff.obsolete {
+        if find(obsolete.key.as_str()).is_none() {
+            continue;
+        }
+        let claimed = || before.claims.get(&obsolete.key).and_then(|c| c.last());
+        let record = match before.inventory.get(&obsolete.key) {
+            Some(record) => record.clone(),
+            None => match claimed() {
+                Some(file) => Record::unseen(file),
+                None => continue,
+            },
+        };
+        records.push(record);
+    }
+    // A run that was given up may have a write under way that lands after this listing, where no
+    // other file stands. Should it, it is ours to take down.
+    for file in before.claims.values().filter_map(|c| c.last()).filter(|f| f.role != Role::Fingerprinted) {
+        if find(file.key.as_str()).is_none() && decision.desired.get(&file.key).is_none() {
+            records.push(Record::unseen(file));
+        }
+    }
+    records.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    (Inventory { records }, doubtful)
+}
