@@ -7,7 +7,7 @@ use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
-use crate::text::{self, FromText};
+use crate::text;
 
 /// The SHA-256 of some bytes. Written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,14 +87,6 @@ impl Serialize for Sha256 {
 
 impl<'de> Deserialize<'de> for Sha256 {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text::deserialize(deserializer)
-    }
-}
-
-impl FromText for Sha256 {
-    const EXPECTED: &'static str = "a SHA-256 in 64 hexadecimal digits";
-
-    fn from_text(text: &str) -> Result<Self, impl fmt::Display> {
-        text.parse::<Self>()
+        text::deserialize(deserializer, "a SHA-256 in 64 hexadecimal digits", str::parse)
     }
 }

@@ -5,28 +5,30 @@ use std::marker::PhantomData;
 
 use serde::de::{self, Deserializer, Visitor};
 
-/// A value that is read from its text. The text is not copied first: state objects have a million lines.
-pub(crate) trait FromText: Sized {
-    /// What is expected, for a message.
-    const EXPECTED: &'static str;
+/// Reads a value by `make` from its text, of which `expected` says for a message what it is. The text is
+/// not copied first: state objects have a million lines.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>, T, E: Display>(
+    deserializer: D,
+    expected: &'static str,
+    make: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, D::Error> {
+    struct Text<T, F> {
+        expected: &'static str,
+        make: F,
+        value: PhantomData<T>,
+    }
 
-    fn from_text(text: &str) -> Result<Self, impl Display>;
-}
-
-pub(crate) fn deserialize<'de, D: Deserializer<'de>, T: FromText>(deserializer: D) -> Result<T, D::Error> {
-    struct Text<T>(PhantomData<T>);
-
-    impl<T: FromText> Visitor<'_> for Text<T> {
+    impl<T, E: Display, F: FnOnce(&str) -> Result<T, E>> Visitor<'_> for Text<T, F> {
         type Value = T;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(T::EXPECTED)
+            f.write_str(self.expected)
         }
 
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-            T::from_text(text).map_err(E::custom)
+        fn visit_str<M: de::Error>(self, text: &str) -> Result<T, M> {
+            (self.make)(text).map_err(M::custom)
         }
     }
 
-    deserializer.deserialize_str(Text(PhantomData))
+    deserializer.deserialize_str(Text { expected, make, value: PhantomData })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::text::{self, FromText};
+use crate::text;
 
 /// An entity tag as the store gave it, quotes included. Opaque: compared, never computed.
 ///
@@ -62,15 +62,7 @@ impl Serialize for ETag {
 
 impl<'de> Deserialize<'de> for ETag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text::deserialize(deserializer)
-    }
-}
-
-impl FromText for ETag {
-    const EXPECTED: &'static str = "an entity tag";
-
-    fn from_text(text: &str) -> Result<Self, impl fmt::Display> {
-        Ok::<_, Infallible>(text.into())
+        text::deserialize(deserializer, "an entity tag", |text| Ok::<_, Infallible>(text.into()))
     }
 }
 

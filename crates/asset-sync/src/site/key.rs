@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::{self, FromText};
+use crate::text;
 
 /// Longest object key in bytes of UTF-8, the target's prefix included (an S3 limit).
 const MAX_BYTES: usize = 1024;
@@ -158,15 +158,7 @@ impl Serialize for Key {
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text::deserialize(deserializer)
-    }
-}
-
-impl FromText for Key {
-    const EXPECTED: &'static str = "the key of an object";
-
-    fn from_text(text: &str) -> Result<Self, impl fmt::Display> {
-        Self::new(text)
+        text::deserialize(deserializer, "the key of an object", Self::new)
     }
 }
 
