@@ -154,7 +154,9 @@ def plan(tools, runs, sizes):
 
 def rollback(tools, runs, variants):
     """`deploy rollback` from one version to the one before; a variant is the number of files and of changed ones."""
-    deploy = tools[0]
+    deploy = next((tool for tool in tools if tool.name == "deploy"), None)
+    if deploy is None:
+        return {}
 
     def measure(variant, turn):
         files, changed = variant

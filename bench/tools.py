@@ -75,6 +75,9 @@ def all_tools(programs):
             f"{t}/", f"s3://{s.bucket}/",
         ]
 
+    def aws(s, t):
+        return [venv / "aws", "s3", "sync", "--only-show-errors", "--endpoint-url", endpoint(s), t, f"s3://{s.bucket}/"]
+
     return [
         Tool("deploy", lambda s, t: [programs / "deploy", "run"], environment=deploy_environment),
         Tool(
@@ -93,8 +96,9 @@ def all_tools(programs):
         Tool("s3sync", s3sync("--worker-size", str(IN_FLIGHT)), as_it_comes=s3sync()),
         Tool(
             "aws",
-            lambda s, t: [venv / "aws", "s3", "sync", "--only-show-errors", "--endpoint-url", endpoint(s), t, f"s3://{s.bucket}/"],
+            aws,
             by_time=True,
+            as_it_comes=lambda s, t: ["env", "-u", "AWS_CONFIG_FILE", *aws(s, t)],
             environment=aws_config(f"[default]\ns3 =\n  max_concurrent_requests = {IN_FLIGHT}\n  addressing_style = path\n"),
         ),
     ]

@@ -2,6 +2,7 @@
 
 import base64
 import filecmp
+import functools
 import hashlib
 import os
 import shutil
@@ -40,15 +41,27 @@ def _page(names):
     return f"<!doctype html><html><head><title>Page</title>\n{links}\n</head><body><p>Text</p></body></html>\n".encode()
 
 
+def _kept(make):
+    """A tree that is there is not made again: a file beside it says by what it was made, and that it is whole."""
+
+    @functools.wraps(make)
+    def tree(root, *sizes, **more):
+        root = Path(root)
+        mark = root.with_name(root.name + ".made")
+        wanted = " ".join(str(size) for size in (FORMAT, *sizes, *(v for v in more.values() if isinstance(v, int))))
+        if not mark.exists() or mark.read_text() != wanted:
+            shutil.rmtree(root, ignore_errors=True)
+            make(root, *sizes, **more)
+            mark.write_text(wanted)
+        return root
+
+    return tree
+
+
+@_kept
 def site(root, files, changed=0, base=None):
     """A site of `files` files, of which the first `changed` are another version than in `base`;
     what is the same is one file on disk under two names."""
-    root = Path(root)
-    mark = root.with_name(root.name + ".made")
-    wanted = f"{FORMAT} {files} {changed}"
-    if mark.exists() and mark.read_text() == wanted:
-        return root
-    shutil.rmtree(root, ignore_errors=True)
     pages = PAGES if files > 10 * PAGES else 2
     assets = [_asset(n, 1 if n < changed else 0) for n in range(files - pages - 2)]
     content = dict(assets)
@@ -65,8 +78,6 @@ def site(root, files, changed=0, base=None):
             os.link(twin, path)
         else:
             path.write_bytes(data)
-    mark.write_text(wanted)
-    return root
 
 
 def touch_changed(before, after):
@@ -77,15 +88,10 @@ def touch_changed(before, after):
             os.utime(path)
 
 
+@_kept
 def flat(root, files):
     """Many files of the same size, whose names follow from their numbers, as `bench-plan` knows them. Few of them
     take space: most are further names of another one."""
-    root = Path(root)
-    mark = root.with_name(root.name + ".made")
-    wanted = f"{FORMAT} {files}"
-    if mark.exists() and mark.read_text() == wanted:
-        return root
-    shutil.rmtree(root, ignore_errors=True)
     first = []
     for number in range(files - 1):
         folder = root / f"assets/{number // 1000:04}"
@@ -98,23 +104,14 @@ def flat(root, files):
         else:
             os.link(first[number % 100], path)
     (root / "index.html").write_bytes(_page([]))
-    mark.write_text(wanted)
-    return root
 
 
+@_kept
 def large(root, size):
     """A page and one file of `size` bytes that does not compress."""
-    root = Path(root)
-    mark = root.with_name(root.name + ".made")
-    wanted = f"{FORMAT} {size}"
-    if mark.exists() and mark.read_text() == wanted:
-        return root
-    shutil.rmtree(root, ignore_errors=True)
     (root / "media").mkdir(parents=True)
     (root / "index.html").write_bytes(_page([]))
     block = 1 << 20
     with open(root / "media/film-9f86d081.mp4", "wb") as out:
         for number in range(size // block):
             out.write(hashlib.shake_128(b"%d" % number).digest(block))
-    mark.write_text(wanted)
-    return root
