@@ -134,10 +134,12 @@ pub enum Refusal {
         key: String,
     },
     /// The build itself is at fault.
-    #[error("the site is not fit to be deployed; nothing was written:\n{}", crate::site::listing(findings))]
+    #[error("the build is broken, so nothing was written:\n{}", crate::site::report(findings, *shown).join("\n"))]
     Preflight {
-        /// What was found, by file and line. The message shows 50.
+        /// What was found, in the order in which people should read it.
         findings: Vec<crate::site::Finding>,
+        /// How many lines of each kind the message shows.
+        shown: usize,
     },
     /// A deployment or rollback is half done.
     #[error("a deployment or rollback of this target is not finished: run it again, or roll back, before pruning")]

@@ -133,7 +133,7 @@ pub(crate) struct PlanArgs {
     /// Print the whole plan as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
-    /// List every file, however many there are
+    /// List every file and every finding, however many there are
     #[arg(long)]
     pub(crate) all: bool,
     #[command(flatten)]
@@ -240,6 +240,12 @@ impl Command {
             Self::Config(_) => return None,
         };
         local.local.then_some(&local.local_dir)
+    }
+
+    /// How many findings of one kind to show line by line.
+    pub(crate) fn findings_shown(&self) -> usize {
+        const SHOWN: usize = 5;
+        if matches!(self, Self::Plan(args) if args.all) { usize::MAX } else { SHOWN }
     }
 
     /// Whether a JSON document was asked for by a flag.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use asset_sync::deploy::{LeaseStatus, PlanReport, ReleaseInfo, Report, RollbackTo, Status};
-use asset_sync::site::Site;
+use asset_sync::site::{Site, report};
 use asset_sync::verify::HttpVerifier;
 use asset_sync::{Deployer, ErrorClass};
 use deploy_config::{Environment, Program, Requirements, Settings, Table};
@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::hint::Surroundings;
 use crate::output::{Heading, Output};
 use crate::signals::Signals;
-use crate::site::Reading;
+use crate::site::{self, Reading};
 use crate::verification::{self, Looked};
 
 /// What came of a command.
@@ -153,7 +153,8 @@ struct Run<'a> {
 impl Run<'_> {
     async fn with(&self, clients: Clients, is_local: bool) -> Result<Done, Failure> {
         let verifier = self.prepared.verifier.clone();
-        let deployer = clients.deployer(self.settings, is_local, verifier, self.output.progress());
+        let deployer =
+            clients.deployer(self.settings, is_local, verifier, self.output.progress(), self.command.findings_shown());
         self.output.begin(Heading::new(self.command, self.settings, &self.surroundings));
         match self.command {
             Command::Plan(_) => self.plan(&deployer).await,
@@ -186,7 +187,8 @@ impl Run<'_> {
     async fn plan(&self, deployer: &Deployer) -> Result<Done, Failure> {
         let run = deployer.begin();
         let (site, info, _) = self.site().await?;
-        let plan = self.read(run.plan(&site, &info)).await?;
+        let mut plan = self.read(run.plan(&site, &info)).await?;
+        plan.warnings.splice(0..0, self.output.warnings());
         Ok(Done::Plan(Box::new(plan)))
     }
 
@@ -208,25 +210,32 @@ impl Run<'_> {
         let started = Instant::now();
         log.scan_started();
         let reading = spawn_blocking(move || reading.read());
-        let read = self
+        let site = self
             .signals
             .or_stop(reading)
             .await?
             .map_err(|error| Failure::bug(&error.to_string()))?
             .map_err(|error| self.failure(&error))?;
         let elapsed = started.elapsed();
-        log.scan_finished(&read.site, elapsed);
-        for warning in read.warnings() {
+        log.scan_finished(&site, elapsed);
+        for warning in site::warnings(&site) {
             self.output.warning(&warning);
         }
-        read.findings.check().map_err(|error| self.failure(&error))?;
+        let shown = self.command.findings_shown();
+        if let Err(refused) = site.findings.check(shown) {
+            for warning in report(&site.findings.warnings, shown) {
+                self.output.warning(&warning);
+            }
+            return Err(self.failure(&refused));
+        }
         let info = ReleaseInfo { version: publication.version.to_owned(), build: self.settings.build };
-        Ok((read.site, info, elapsed.as_secs_f64()))
+        Ok((site, info, elapsed.as_secs_f64()))
     }
 
     #[cfg(feature = "local")]
     async fn serve(&self, local: &crate::local::Local, clients: Clients) -> Result<Done, Failure> {
-        let deployer = clients.deployer(self.settings, true, None, self.output.progress());
+        let deployer =
+            clients.deployer(self.settings, true, None, self.output.progress(), self.command.findings_shown());
         let status = self.read(deployer.status()).await?;
         let Some(live) = status.releases.iter().find(|release| release.live) else {
             return Err(Failure::usage("nothing is live on the local target")

@@ -131,12 +131,14 @@ impl Clients {
         is_local: bool,
         verifier: Option<Arc<HttpVerifier>>,
         progress: Arc<dyn Progress>,
+        findings_shown: usize,
     ) -> Deployer {
         let Places { target, area } = Places::new(settings);
         let state =
             settings.state_bucket.as_deref().map(|bucket| Arc::new(self.bucket.sibling(bucket)) as Arc<dyn Bucket>);
         let cdn: Arc<dyn Cdn> = Arc::new(self.cdn);
         let mut options = options(settings, progress);
+        options.findings_shown = findings_shown;
         options.verifier = verifier.map(|verifier| verifier as Arc<dyn Verifier>);
         if is_local {
             // The stand-in completes an invalidation when it is asked a second time.

@@ -114,12 +114,13 @@ fn scan_hint(error: &ScanError) -> String {
 }
 
 fn preflight_hint(findings: &[Finding]) -> String {
-    let mut names: Vec<&str> = findings.iter().map(|finding| finding.kind.name()).collect();
+    let allowed = findings.iter().filter(|finding| finding.kind != FindingKind::BasePath);
+    let mut names: Vec<&str> = allowed.map(|finding| finding.kind.name()).collect();
     names.sort_unstable();
     names.dedup();
     let names: Vec<String> = names.into_iter().map(|name| format!("{name:?}")).collect();
     let mut hint = format!(
-        "A rule in the file that DEPLOY_RULES names lets a file pass as it is: [[rule]], glob = \"…\", allow = [{}]",
+        "Build again, or correct what is named above. To deploy it as it is, add a rule to the file that DEPLOY_RULES names: [[rule]], glob = \"…\", allow = [{}]",
         names.join(", ")
     );
     if findings.iter().any(|finding| finding.kind == FindingKind::SourceMap) {
@@ -166,7 +167,7 @@ fn refusal_hint(refusal: &Refusal) -> Option<String> {
         Refusal::NoConditionalWrites { .. } => {
             "If something else keeps two deployments of this target apart, set DEPLOY_CONDITIONAL_WRITES=unsafe-off".to_owned()
         }
-        Refusal::Preflight { findings } => preflight_hint(findings),
+        Refusal::Preflight { findings, .. } => preflight_hint(findings),
         Refusal::Unfinished => "`deploy status` shows what is unfinished; `deploy run` finishes it".to_owned(),
         Refusal::Incomplete { .. } => "`deploy status` lists the other releases; `deploy rollback --to VERSION` goes to one of them".to_owned(),
         _ => return None,

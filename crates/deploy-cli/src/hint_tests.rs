@@ -108,10 +108,16 @@ fn a_conflict_names_the_way_out() {
 
 #[test]
 fn a_mistake_of_the_build_names_the_rule_that_lets_it_pass() {
-    let finding =
-        |kind| Finding { file: Key::new("a.js").unwrap(), line: None, kind, reference: "x".into(), target: None };
+    let finding = |kind| Finding {
+        file: Key::new("a.js").unwrap(),
+        line: None,
+        kind,
+        reference: "x".into(),
+        target: None,
+        instead: None,
+    };
     let of = |kinds: &[FindingKind]| {
-        of(&Refusal::Preflight { findings: kinds.iter().copied().map(finding).collect() }.into())
+        of(&Refusal::Preflight { findings: kinds.iter().copied().map(finding).collect(), shown: 5 }.into())
     };
     assert_snapshot!(of(&[FindingKind::Secret, FindingKind::MissingReference, FindingKind::Secret]), @r#"A rule in the file that DEPLOY_RULES names lets a file pass as it is: [[rule]], glob = "…", allow = ["missing-reference", "secret"]"#);
     assert_snapshot!(of(&[FindingKind::SourceMap]), @r#"A rule in the file that DEPLOY_RULES names lets a file pass as it is: [[rule]], glob = "…", allow = ["source-map"]. DEPLOY_SOURCE_MAPS=warn lets all source maps pass"#);

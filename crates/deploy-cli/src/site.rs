@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use asset_sync::Error;
 use asset_sync::site::{
-    BakedManifest, Findings, PreflightOptions, Rules, ScanOptions, Site, SiteValues, SourceMaps, ValuesInput,
-    ValuesProblem, scan_and_preflight,
+    BakedManifest, PreflightOptions, Rules, ScanOptions, Site, SiteValues, SourceMaps, ValuesInput, ValuesProblem,
+    scan_and_preflight,
 };
 use deploy_config::{Settings, Values, variables};
 
@@ -25,13 +25,6 @@ pub(crate) struct Reading {
     source: PathBuf,
     scan: ScanOptions,
     preflight: PreflightOptions,
-}
-
-/// A site, and what the pre-flight found in it.
-#[derive(Debug)]
-pub(crate) struct Read {
-    pub(crate) site: Site,
-    pub(crate) findings: Findings,
 }
 
 impl Reading {
@@ -72,22 +65,18 @@ impl Reading {
     }
 
     /// Reads it. This blocks.
-    pub(crate) fn read(&self) -> Result<Read, Error> {
-        let (site, findings) = scan_and_preflight(&self.source, &self.scan, &self.preflight)?;
-        Ok(Read { site, findings })
+    pub(crate) fn read(&self) -> Result<Site, Error> {
+        Ok(scan_and_preflight(&self.source, &self.scan, &self.preflight)?)
     }
 }
 
-impl Read {
-    /// What is odd about the site and stops nothing.
-    pub(crate) fn warnings(&self) -> Vec<String> {
-        let unmatched = self.site.unmatched_rules.iter();
-        let unmatched: Vec<_> = unmatched.map(|r| format!("DEPLOY_RULES: {r} matches no file of the site")).collect();
-        let mut warnings = capped(&unmatched, "rules that match no file");
-        warnings.extend(capped(&self.site.warnings, "warnings about values"));
-        warnings.extend(capped(&self.findings.warnings, "warnings about the build"));
-        warnings
-    }
+/// What is odd about how the site was read and stops nothing. What the pre-flight found is not among it.
+pub(crate) fn warnings(site: &Site) -> Vec<String> {
+    let unmatched = site.unmatched_rules.iter();
+    let unmatched: Vec<_> = unmatched.map(|r| format!("DEPLOY_RULES: {r} matches no file of the site")).collect();
+    let mut warnings = capped(&unmatched, "rules that match no file");
+    warnings.extend(capped(&site.warnings, "warnings about the site"));
+    warnings
 }
 
 /// The first of `items`, and how many more there are.

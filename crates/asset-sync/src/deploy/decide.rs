@@ -14,8 +14,8 @@ use crate::plan::{
     demote,
 };
 use crate::progress::{Event, Step};
-use crate::site::{Key, Role, Site};
-use crate::state::{Current, Inventory, Manifest, ReleaseFile, ReleaseId, ReleaseRecord};
+use crate::site::{Key, Role, Site, report};
+use crate::state::{Current, Inventory, KnownWarnings, Manifest, ReleaseFile, ReleaseId, ReleaseRecord};
 
 /// How often the bucket may change while it is looked at.
 const ROUNDS: usize = 4;
@@ -87,7 +87,7 @@ impl Deployer {
                 .collect(),
         };
         let demoted = demote(&mut desired, &snapshot.inventory, &snapshot.claims, &self.options.revalidate);
-        let release = self.name_release(&snapshot.current, &desired, info);
+        let release = self.name_release(&snapshot.current, &desired, site, info);
         self.check_order(&snapshot.current, &release.0)?;
         self.check_size(&snapshot.current, &desired)?;
         let mut snapshot = snapshot;
@@ -100,6 +100,24 @@ impl Deployer {
         let (release, known) = release;
         let previous = snapshot.current.live.clone();
         Ok(Decision { snapshot, desired, release, known, diff, inspected, demoted, previous, paths, removed_paths })
+    }
+
+    /// Warns of what the pre-flight found: line by line of what is new since the live release, and with
+    /// one line of the rest.
+    pub(super) fn warn_of_findings(&self, site: &Site, current: &Current) {
+        let warnings = &site.findings.warnings;
+        let shown = self.options.findings_shown;
+        let unknown = KnownWarnings::default();
+        let known = current.live_release().map_or(&unknown, |live| &live.warnings);
+        let (new, same) = if shown == usize::MAX { (warnings.iter().collect(), 0) } else { known.split(warnings) };
+        report(&new.into_iter().cloned().collect::<Vec<_>>(), shown).into_iter().for_each(|line| self.warn(line));
+        match same {
+            0 => {}
+            1 => self.warn("1 warning about the build that the live release had too (`deploy plan --all` lists it)"),
+            n => self.warn(format!(
+                "{n} warnings about the build that the live release had too (`deploy plan --all` lists them)"
+            )),
+        }
     }
 
     /// Diffs and looks at what needs looking at, until nothing is left open.
@@ -142,7 +160,13 @@ impl Deployer {
     }
 
     /// The release's record: one of the history if it is the same release, else a new one.
-    fn name_release(&self, current: &Current, desired: &Manifest, info: &ReleaseInfo) -> (ReleaseRecord, bool) {
+    fn name_release(
+        &self,
+        current: &Current,
+        desired: &Manifest,
+        site: &Site,
+        info: &ReleaseInfo,
+    ) -> (ReleaseRecord, bool) {
         let tree = desired.tree();
         let same = |r: &&ReleaseRecord| r.tree == tree && r.version == info.version && r.build == info.build;
         let live = current.live_release().filter(|r| same(r));
@@ -163,6 +187,7 @@ impl Deployer {
             rolled_back: false,
             adopted: false,
             environment: self.options.environment.clone(),
+            warnings: KnownWarnings::of(&site.findings.warnings),
         };
         (record, false)
     }

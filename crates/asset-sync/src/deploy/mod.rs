@@ -91,6 +91,8 @@ pub struct Options {
     pub invalidation_poll: Duration,
     /// What to do with foreign objects in the way.
     pub adopt: Adopt,
+    /// How many findings of one kind a report shows line by line; `usize::MAX` for all.
+    pub findings_shown: usize,
     /// Largest share of files that may go in one deployment.
     pub max_shrink: MaxShrink,
     /// Whether a release may replace a newer one, or one that was rolled back may return.
@@ -147,6 +149,7 @@ impl Default for Options {
             invalidation_timeout: Duration::from_mins(15),
             invalidation_poll: Duration::from_secs(2),
             adopt: Adopt::default(),
+            findings_shown: 5,
             max_shrink: MaxShrink(0.5),
             allow_older: false,
             keep_releases: 5,
@@ -202,6 +205,7 @@ impl Run {
     /// As [`Deployer::plan`].
     pub async fn plan(self, site: &Site, info: &ReleaseInfo) -> Result<PlanReport, Error> {
         let Self { deployer, reading } = self;
+        site.findings.check(deployer.options.findings_shown)?;
         let decision = deployer.decide_by(reading, site, info).await?;
         Ok(decision.report(&deployer, site))
     }
@@ -212,6 +216,7 @@ impl Run {
     /// As [`Deployer::deploy`].
     pub async fn deploy(self, site: &Site, info: &ReleaseInfo, stop: &CancellationToken) -> Result<Report, Error> {
         let Self { deployer, reading } = self;
+        site.findings.check(deployer.options.findings_shown)?;
         Box::pin(deployer.run_deploy(reading, site, info, stop)).await
     }
 }

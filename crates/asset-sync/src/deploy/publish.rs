@@ -24,7 +24,7 @@ use crate::error::{Error, NotVerified};
 use crate::plan::Write;
 use crate::progress::Step;
 use crate::site::{Site, SiteFile};
-use crate::state::{Current, Operation, Phase, RecordedUpload, ReleaseId, ReleaseRecord};
+use crate::state::{Current, KnownWarnings, Operation, Phase, RecordedUpload, ReleaseId, ReleaseRecord};
 
 /// How often a run starts over because the bucket changed under it.
 const ROUNDS: usize = 4;
@@ -74,6 +74,7 @@ impl Deployer {
     ) -> Result<Decision, Error> {
         let read = async { reading.await.map_err(|e| Error::Internal(format!("reading the target failed: {e}")))? };
         let snapshot = self.step(Step::Read, 0, 0, read).await?;
+        self.warn_of_findings(site, &snapshot.current);
         self.decide(snapshot, site, info).await
     }
 
@@ -356,6 +357,7 @@ impl Deployer {
             rolled_back: false,
             adopted: true,
             environment: self.options.environment.clone(),
+            warnings: KnownWarnings::default(),
         };
         session
             .update(|current| {

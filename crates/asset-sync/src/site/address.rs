@@ -39,12 +39,20 @@ impl Addresses {
 
     /// The path within the site of an address; none if it lies elsewhere.
     pub(super) fn path(&self, address: &Url) -> Option<String> {
-        if address.scheme() != "http" || address.host_str() != Some(HOST) || address.port().is_some() {
-            return None;
-        }
-        let path = percent_decode_str(address.path()).decode_utf8().ok()?;
-        path.strip_prefix(&self.root).map(str::to_owned)
+        on_host(address)?.strip_prefix(&self.root).map(str::to_owned)
     }
+
+    /// The path, without its first slash, of an address that is on the site's host and outside of its URL path.
+    pub(super) fn path_outside(&self, address: &Url) -> Option<String> {
+        let path = on_host(address).filter(|path| !path.starts_with(&self.root))?;
+        path.strip_prefix('/').map(str::to_owned)
+    }
+}
+
+/// The path of an address on the site's host, percent-decoded.
+fn on_host(address: &Url) -> Option<std::borrow::Cow<'_, str>> {
+    let is_ours = address.scheme() == "http" && address.host_str() == Some(HOST) && address.port().is_none();
+    percent_decode_str(address.path()).decode_utf8().ok().filter(|_| is_ours)
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::preflight::Look;
+use super::preflight::{Look, Report};
 use super::scan::ScanOptions;
 use super::source::FileContent;
 use super::values::{Fault, Kind, MAX_TEMPLATE, PlaceholderFault, SiteValues, StraySearch};
-use super::{ContentEncoding, Difference, Findings, PreflightOptions, Role, ScanProblem, SiteFile, Source, parallel};
+use super::{ContentEncoding, Difference, PreflightOptions, Role, ScanProblem, SiteFile, Source, parallel};
 use crate::digest::{Hasher, Sha256};
 
 /// Bytes a thread reads at a time.
@@ -37,8 +37,8 @@ pub(super) struct Outcome {
     pub(super) used: BTreeSet<String>,
     /// Files that hold a placeholder and take no values: by index, with the first placeholder.
     pub(super) strays: Vec<(usize, String)>,
-    /// What the pre-flight found, where it was asked for.
-    pub(super) findings: Findings,
+    /// What the pre-flight found in the files, where it was asked for.
+    pub(super) report: Report,
 }
 
 /// What a thread reads into.
@@ -60,7 +60,7 @@ struct Told {
     on_disk: Option<Sha256>,
     /// Set where the digest is the manifest's.
     is_unread: bool,
-    findings: Findings,
+    report: Report,
 }
 
 /// The same, for many files: what most of them have nothing of takes no room.
@@ -76,15 +76,14 @@ struct Entry {
 struct Notable {
     filled: Option<BTreeSet<String>>,
     stray: Option<String>,
-    findings: Findings,
+    report: Report,
 }
 
 impl From<Told> for Entry {
     fn from(told: Told) -> Self {
-        let Told { sha256, size, filled, stray, on_disk: _, is_unread, findings } = told;
-        let is_notable =
-            filled.is_some() || stray.is_some() || !findings.refusals.is_empty() || !findings.warnings.is_empty();
-        let notable = is_notable.then(|| Box::new(Notable { filled, stray, findings }));
+        let Told { sha256, size, filled, stray, on_disk: _, is_unread, report } = told;
+        let is_notable = filled.is_some() || stray.is_some() || !report.is_empty();
+        let notable = is_notable.then(|| Box::new(Notable { filled, stray, report }));
         Self { sha256, size, is_unread, notable }
     }
 }
@@ -95,9 +94,10 @@ pub(super) fn hash_all(
     depth: Depth,
     options: &ScanOptions,
     preflight: Option<&PreflightOptions>,
+    skipped: &[PathBuf],
 ) -> Outcome {
     let mut all = Outcome::default();
-    let look = preflight.filter(|_| depth == Depth::Whole).map(|options| Look::new(files, options));
+    let look = preflight.filter(|_| depth == Depth::Whole).map(|options| Look::new(files, skipped, options));
     let mut entries = parallel::for_each(
         files.len(),
         options.threads,
@@ -106,10 +106,8 @@ pub(super) fn hash_all(
             Reading { file: &files[index], depth, options, look: look.as_ref() }.read(buffers).map(Entry::from)
         },
     );
-    if let Some(look) = look {
-        let notable = entries.iter_mut().flatten().filter_map(|entry| entry.notable.as_mut());
-        all.findings = look.gather(notable.map(|notable| std::mem::take(&mut notable.findings)));
-    }
+    let notable = entries.iter_mut().flatten().filter_map(|entry| entry.notable.as_mut());
+    all.report = Report::sum(notable.map(|notable| std::mem::take(&mut notable.report)));
     for (index, (entry, file)) in entries.into_iter().zip(files).enumerate() {
         match entry {
             Ok(entry) => {
@@ -200,14 +198,14 @@ impl Reading<'_> {
     fn look_into(self, bytes: &[u8], values: &[Range<usize>], told: &mut Told) {
         if let Some(look) = self.look {
             let content = FileContent { bytes: Cow::Borrowed(bytes), values: values.to_vec() };
-            told.findings = look.content(self.file, Some(&content));
+            told.report = look.content(self.file, Some(&content));
         }
     }
 
     /// The pre-flight of a file that is on disk as it is served.
     fn look_at(self, told: &mut Told) -> Result<(), Vec<ScanProblem>> {
         if let Some(look) = self.look {
-            told.findings = look.file(self.file, told.size).map_err(self.unreadable())?;
+            told.report = look.file(self.file, told.size).map_err(self.unreadable())?;
         }
         Ok(())
     }

@@ -18,6 +18,17 @@ pub(super) enum Content {
     Raw,
 }
 
+/// Where a tag stands, as far as that decides whether browsers fetch what it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Context {
+    /// In the document.
+    Document,
+    /// In a `<template>`, where nothing is fetched.
+    Template,
+    /// In a `<noscript>`, which browsers read that run no scripts.
+    Noscript,
+}
+
 /// An attribute with a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Attribute {
@@ -34,15 +45,17 @@ pub(super) struct Attribute {
 /// A piece of a document; where none is given for some bytes, they are markup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// A start tag; attributes without a value are left out.
+    /// A start tag.
     Tag {
         /// In lower case.
         name: String,
+        /// Those with a value.
         attributes: Vec<Attribute>,
+        /// The names of those without a value, as `async`, in lower case.
+        flags: Vec<String>,
         /// The offset of its `<`.
         start: usize,
-        /// Whether it lies in a `<template>`, where nothing is fetched.
-        inert: bool,
+        context: Context,
     },
     /// Text.
     Text { content: Content, span: Range<usize> },
@@ -56,6 +69,14 @@ impl Piece {
         match self {
             Self::Tag { attributes, .. } => attributes.iter().find(|a| a.name == name),
             _ => None,
+        }
+    }
+
+    /// Whether it has an attribute of this name, with a value or without.
+    pub(super) fn has(&self, name: &str) -> bool {
+        match self {
+            Self::Tag { flags, .. } => self.attribute(name).is_some() || flags.iter().any(|flag| flag == name),
+            _ => false,
         }
     }
 }
@@ -117,12 +138,15 @@ struct Reader<'a> {
     start: usize,
     attribute: String,
     attributes: Vec<Attribute>,
+    flags: Vec<String>,
     /// The content of the element being read, where it is not plain text.
     content: Option<(String, Content)>,
     /// Open elements that change whether content is foreign, innermost last.
     foreign: Vec<String>,
     /// How many templates are open.
     templates: usize,
+    /// Whether a `<noscript>` is open: they do not nest.
+    in_noscript: bool,
 }
 
 impl Reader<'_> {
@@ -134,7 +158,10 @@ impl Reader<'_> {
     fn take(&mut self, token: Token) -> bool {
         match token {
             Token::Open { name, start } => (self.name, self.start) = (name, start),
-            Token::Name(name) => self.attribute = name,
+            Token::Name(name) => {
+                self.end_attribute();
+                self.attribute = name;
+            }
             Token::Value { value, span } => {
                 let before = span.start.checked_sub(1).and_then(|at| self.source.get(at));
                 let quoted = before.is_some_and(|b| matches!(b, b'"' | b'\'')) && self.source.get(span.end) == before;
@@ -177,20 +204,37 @@ impl Reader<'_> {
             }
         }
         let keep_markup = foreign || name == "noscript";
-        let attributes = std::mem::take(&mut self.attributes);
-        self.attribute.clear();
-        self.pieces.push(Piece::Tag { name, attributes, start: self.start, inert: self.templates > 0 });
+        self.end_attribute();
+        let context = match self.templates {
+            0 if self.in_noscript => Context::Noscript,
+            0 => Context::Document,
+            _ => Context::Template,
+        };
+        self.in_noscript |= name == "noscript";
+        let (attributes, flags) = (std::mem::take(&mut self.attributes), std::mem::take(&mut self.flags));
+        self.pieces.push(Piece::Tag { name, attributes, flags, start: self.start, context });
         keep_markup
+    }
+
+    /// An attribute whose value did not come has none.
+    fn end_attribute(&mut self) {
+        let name = std::mem::take(&mut self.attribute);
+        if !name.is_empty() {
+            self.flags.push(name);
+        }
     }
 
     fn end_tag(&mut self, name: &str) {
         self.attributes.clear();
+        self.flags.clear();
         self.attribute.clear();
         if self.content.as_ref().is_some_and(|(open, _)| open == name) {
             self.content = None;
         }
-        if name == "template" {
-            self.templates = self.templates.saturating_sub(1);
+        match name {
+            "template" => self.templates = self.templates.saturating_sub(1),
+            "noscript" => self.in_noscript = false,
+            _ => {}
         }
         if let Some(at) = self.foreign.iter().rposition(|open| open == name) {
             self.foreign.truncate(at);
@@ -207,9 +251,16 @@ mod tests {
         let mut lines = Vec::new();
         for piece in parse(source.as_bytes()) {
             match piece {
-                Piece::Tag { name, attributes, start, inert } => {
+                Piece::Tag { name, attributes, flags, start, context } => {
                     assert_eq!(&source[start..=start], "<");
-                    lines.push(format!("<{name}>{}", if inert { " inert" } else { "" }));
+                    let context = match context {
+                        Context::Document => String::new(),
+                        other => format!(" in {other:?}"),
+                    };
+                    lines.push(format!(
+                        "<{name}>{}{context}",
+                        flags.iter().map(|f| format!(" {f}")).collect::<String>()
+                    ));
                     for a in attributes {
                         let quotes = if a.quoted { "quoted" } else { "bare" };
                         lines.push(format!("  {} {quotes} {:?} = {:?}", a.name, &source[a.span], a.value));
@@ -225,8 +276,8 @@ mod tests {
     #[test]
     fn pieces_know_their_place() {
         let source = "<!doctype html>\r\n<!-- é\r\n --><A HREF='x&amp;y' b=\"q\" c=z d e=''>é &lt; x</A\r\n>\
-             <title>t &amp;</title><script>if (a<b) '</p>'</script><style>a{}</style><noscript><img src=\"i\"></noscript>\
-             <template><img src=\"t\"></template><p>end";
+             <title>t &amp;</title><script>if (a<b) '</p>'</script><style>a{}</style><noscript><img src=\"i\" Hidden></noscript>\
+             <template><img src=\"t\"></template><p id class='' async>end";
         insta::assert_snapshot!(shown(source).join("\n"), @r##"
         Text "\r\n"
         comment "<!-- é\r\n -->"
@@ -242,12 +293,12 @@ mod tests {
         <style>
         Style "a{}"
         <noscript>
-        <img>
+        <img> hidden in Noscript
           src quoted "i" = "i"
-        <template> inert
-        <img> inert
+        <template> in Template
+        <img> in Template
           src quoted "t" = "t"
-        <p>
+        <p> id class async
         Text "end"
         "##);
     }

@@ -28,8 +28,7 @@ mod walk;
 pub use encoding::ContentEncoding;
 pub use key::{Key, KeyError};
 pub use manifest::{BakedManifest, Difference, PACKED_MTIME, SiteManifest, SiteManifestError, SiteManifestFile};
-pub(crate) use preflight::listing;
-pub use preflight::{Finding, FindingKind, Findings, PreflightOptions, SourceMaps, preflight};
+pub use preflight::{Finding, FindingKind, Findings, Instead, PreflightOptions, SourceMaps, preflight, report};
 pub use problem::{ScanError, ScanProblem, ScanWarning};
 pub use rules::{Rule, Rules, RulesError, RulesFault, RulesProblem};
 pub use scan::{ScanOptions, scan, scan_and_preflight};
@@ -86,6 +85,9 @@ pub struct Site {
     pub unmatched_rules: Vec<Rule>,
     /// What is likely a mistake and stops nothing.
     pub warnings: Vec<ScanWarning>,
+    /// What the pre-flight found; nothing where it was not asked for. A site with refusals is not
+    /// deployed.
+    pub findings: Findings,
 }
 
 impl Site {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::hash::{Depth, Outcome, hash_all};
+use super::preflight::Look;
 use super::rules::{Applied, Rules, is_immutable};
 use super::values::{self, SiteValues};
 use super::walk::{Found, Walk, state_area_problem, walk};
@@ -70,29 +71,21 @@ impl fmt::Debug for ScanOptions {
 ///
 /// This blocks; call it from `spawn_blocking` in async code.
 pub fn scan(root: &Path, options: &ScanOptions) -> Result<Site, ScanError> {
-    Ok(read(root, options, None)?.0)
+    read(root, options, None)
 }
 
-/// [`scan`] and [`preflight`](super::preflight) in one: the same site and the same findings, and
+/// [`scan`] and [`preflight`](super::preflight) in one: the same site, with the findings in it, and
 /// each file is read once.
 ///
 /// This blocks, as `scan` does.
 ///
 /// # Errors
 /// As [`scan`]; findings are not errors.
-pub fn scan_and_preflight(
-    root: &Path,
-    options: &ScanOptions,
-    preflight: &PreflightOptions,
-) -> Result<(Site, Findings), ScanError> {
+pub fn scan_and_preflight(root: &Path, options: &ScanOptions, preflight: &PreflightOptions) -> Result<Site, ScanError> {
     read(root, options, Some(preflight))
 }
 
-fn read(
-    root: &Path,
-    options: &ScanOptions,
-    preflight: Option<&PreflightOptions>,
-) -> Result<(Site, Findings), ScanError> {
+fn read(root: &Path, options: &ScanOptions, preflight: Option<&PreflightOptions>) -> Result<Site, ScanError> {
     let canonical = open_root(root)?;
     let mut walk = walk(&canonical, options);
     if walk.found.is_empty() && walk.problems.is_empty() {
@@ -112,9 +105,18 @@ fn read(
     }
     // Nothing will come of the digests where there are problems: only look for more of them.
     let depth = if walk.problems.is_empty() { Depth::Whole } else { Depth::Head };
-    let Outcome { problems, used, strays, findings } = hash_all(&mut files, depth, options, preflight);
+    let Outcome { problems, used, strays, report } = hash_all(&mut files, depth, options, preflight, &walk.skipped);
     walk.problems.extend(problems);
     walk.problems.extend(broken_integrity(&files, options));
+    let mut findings = Findings::default();
+    if let Some(preflight) = preflight.filter(|_| walk.problems.is_empty()) {
+        match Look::new(&files, &walk.skipped, preflight).judge(report) {
+            Ok(judged) => findings = judged,
+            Err((file, source)) => {
+                walk.problems.push(ScanProblem::Unreadable { path: file.key.as_str().into(), source });
+            }
+        }
+    }
     if !walk.problems.is_empty() {
         walk.problems.sort_by(|a, b| a.path().cmp(b.path()));
         return Err(ScanError::Problems(walk.problems));
@@ -134,7 +136,7 @@ fn read(
     let rules = options.rules.as_slice().iter().zip(matched);
     // A rule that allows something may be for a key that is not in the build.
     let unmatched_rules = rules.filter(|(r, matched)| !matched && r.allow.is_empty()).map(|(r, _)| r.clone()).collect();
-    Ok((Site { files, skipped, unmatched_rules, warnings }, findings))
+    Ok(Site { files, skipped, unmatched_rules, warnings, findings })
 }
 
 /// The files that are made of the values, added to the walk's in the order of their keys.

@@ -341,7 +341,7 @@ fn what_vanishes_before_it_is_read_is_named() {
     fs::remove_file(dir.path().join("b.txt")).unwrap();
     fs::create_dir(dir.path().join("b.txt")).unwrap();
     for depth in [Depth::Whole, Depth::Head] {
-        let mut found = hash_all(&mut files, depth, &options, None).problems;
+        let mut found = hash_all(&mut files, depth, &options, None, &[]).problems;
         found.sort_by(|a, b| a.path().cmp(b.path()));
         assert!(
             matches!(&found[..], [ScanProblem::Unreadable { path: a, .. }, ScanProblem::Unreadable { path: b, .. }]

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::lines::check_format;
-use super::{FORMAT, ReleaseId, StateError};
+use super::{FORMAT, KnownWarnings, ReleaseId, StateError};
 use crate::digest::Sha256;
 
 /// What a target's state says now. Replaced only by conditional writes, each with a new
@@ -74,6 +74,9 @@ pub struct ReleaseRecord {
     /// The environment it was deployed in, where that has a name. Decides nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
+    /// The warnings about its build, so that the next deployment can tell which are new. Decides nothing.
+    #[serde(default, skip_serializing_if = "KnownWarnings::is_empty")]
+    pub warnings: KnownWarnings,
 }
 
 /// What a run is about.

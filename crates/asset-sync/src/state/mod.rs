@@ -19,12 +19,14 @@
 
 mod current;
 mod inventory;
+mod known_warnings;
 mod layout;
 mod lines;
 mod manifest;
 
 pub use current::{Current, InvalidationDebt, Lease, Operation, Pending, Phase, RecordedUpload, ReleaseRecord};
 pub use inventory::{Inventory, Record};
+pub use known_warnings::KnownWarnings;
 pub use layout::{StateArea, Target};
 pub use manifest::{Manifest, ReleaseFile, ReleaseId};
 

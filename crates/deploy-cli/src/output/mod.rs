@@ -126,6 +126,11 @@ impl Output {
         self.log.warning(message);
     }
 
+    /// The warnings so far.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Says what is served where.
     #[cfg(feature = "local")]
     pub(crate) fn serving(&self, url: &str, version: &str) {

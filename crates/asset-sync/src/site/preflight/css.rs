@@ -2,7 +2,7 @@
 
 use cssparser::{ParseError, Parser, Token};
 
-use super::{Asks, Reference};
+use super::reference::{Reference, ReferenceKind};
 
 /// What is nested deeper, in no real style sheet, is not looked into. The parser's own limit is 75.
 const MAX_DEPTH: usize = 64;
@@ -57,7 +57,8 @@ fn block(parser: &mut Parser<'_>, depth: usize, found: &mut Vec<Reference>) {
         let start = parser.position().byte_index();
         let Ok(token) = parser.next().cloned() else { return };
         let mut add = |text: &str, end: usize| {
-            found.push(Reference { span: start..end, text: text.to_owned(), asks: Asks::File });
+            let kind = if within == Within::Import { ReferenceKind::StyleImport } else { ReferenceKind::Resource };
+            found.push(Reference { span: start..end, text: text.to_owned(), kind });
         };
         let was_custom = std::mem::take(&mut custom_property);
         match token {
@@ -134,6 +135,8 @@ mod tests {
             texts.join(" | "),
             "a.css | b.css | c.css | d.png | e f.png | #no | g.cur | h.png | i.woff2?#iefix | j.png | k.png | l.png"
         );
+        let imports = references(source.as_bytes(), 0).into_iter().filter(|r| r.kind == ReferenceKind::StyleImport);
+        assert_eq!(imports.map(|r| r.text).collect::<Vec<_>>(), ["a.css", "b.css", "c.css"]);
         for reference in references(source.as_bytes(), 0) {
             let place = &source[reference.span];
             assert!(place.starts_with(['u', 'U', '"']), "{place}");

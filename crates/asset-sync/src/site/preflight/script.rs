@@ -4,11 +4,12 @@
 //! those leads nowhere, a reading that tells code from strings, comments, templates and regular
 //! expressions. A file that cannot be read with certainty gives no findings.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use memchr::memmem;
 
-use super::{Asks, Reference};
+use super::reference::{Reference, ReferenceKind};
 
 /// Longest reference that is looked at, in bytes.
 const MAX_LENGTH: usize = 1000;
@@ -52,15 +53,17 @@ pub(super) fn references(source: &[u8]) -> Vec<Reference> {
         let next = skip_space(source, after);
         if source.get(next) == Some(&b'(') {
             let specifier = literal(source, skip_space(source, next + 1));
-            found.extend(specifier.filter(|(_, end)| ends_argument(source, *end)).and_then(|s| module(at, s)));
+            let specifier = specifier.filter(|(_, end)| ends_argument(source, *end));
+            found.extend(specifier.and_then(|s| module(at, s, ReferenceKind::DynamicImport)));
         } else {
-            found.extend(literal(source, next).and_then(|s| module(at, s)));
+            found.extend(literal(source, next).and_then(|s| module(at, s, ReferenceKind::StaticImport)));
         }
     }
     for at in memmem::find_iter(source, b"from") {
         let before = at.checked_sub(1).map_or(b'.', |b| source[b]);
         if !is_identifier(before) && before != b'.' {
-            found.extend(literal(source, skip_space(source, at + b"from".len())).and_then(|s| module(at, s)));
+            let specifier = literal(source, skip_space(source, at + b"from".len()));
+            found.extend(specifier.and_then(|s| module(at, s, ReferenceKind::StaticImport)));
         }
     }
     found.extend(preloads(source));
@@ -72,12 +75,13 @@ fn ends_argument(source: &[u8], at: usize) -> bool {
 }
 
 /// A module's specifier that is an address: others are names, which import maps resolve.
-fn module(at: usize, (text, end): (&str, usize)) -> Option<Reference> {
+fn module(at: usize, (text, end): (&str, usize), kind: ReferenceKind) -> Option<Reference> {
     let is_address = ["./", "../", "/"].iter().any(|start| text.starts_with(start));
-    is_address.then(|| Reference { span: at..end, text: text.to_owned(), asks: Asks::File })
+    is_address.then(|| Reference { span: at..end, text: text.to_owned(), kind })
 }
 
-/// `new URL("x.png", import.meta.url)`, by the place of its `import`.
+/// `new URL("x.png", import.meta.url)`, by the place of its `import`. It makes an address, and asks
+/// for nothing unless a worker is started with it.
 fn new_url(source: &[u8], import: usize) -> Option<Reference> {
     let end = import + b"import.meta.url".len();
     if source.get(skip_space(source, end)) != Some(&b')') {
@@ -90,9 +94,12 @@ fn new_url(source: &[u8], import: usize) -> Option<Reference> {
     let open = inner.len() - length - 1;
     let (text, _) = literal(source, open)?;
     let call = source[..open].trim_ascii_end().strip_suffix(b"(")?.trim_ascii_end();
-    let start = call.strip_suffix(b"URL")?.trim_ascii_end().strip_suffix(b"new")?.len();
+    let before_new = call.strip_suffix(b"URL")?.trim_ascii_end().strip_suffix(b"new")?;
+    let start = before_new.len();
     let separate = start.checked_sub(1).is_none_or(|at| !is_identifier(source[at]));
-    separate.then(|| Reference { span: start..end, text: text.to_owned(), asks: Asks::File })
+    let is_worker = before_new.trim_ascii_end().ends_with(b"Worker(");
+    let kind = if is_worker { ReferenceKind::Worker } else { ReferenceKind::Resource };
+    separate.then(|| Reference { span: start..end, text: text.to_owned(), kind })
 }
 
 /// The files a chunk of Vite's preloads before it imports another.
@@ -105,9 +112,7 @@ fn preloads(source: &[u8]) -> Vec<Reference> {
     let mut next = at + PRELOADS.len();
     let mut found = Vec::new();
     while let Some((text, end)) = literal(source, skip_space(source, next)) {
-        let relative = ["./", "../", "/"].iter().any(|start| text.starts_with(start));
-        let asks = if relative { Asks::File } else { Asks::Suffix };
-        found.push(Reference { span: at..end, text: text.to_owned(), asks });
+        found.push(Reference { span: at..end, text: text.to_owned(), kind: ReferenceKind::PreloadList });
         next = skip_space(source, end);
         match source.get(next) {
             Some(b',') => next += 1,
@@ -148,6 +153,29 @@ impl Code {
     pub(super) fn contains(&self, at: usize) -> bool {
         let index = self.other.partition_point(|range| range.end <= at);
         self.other.get(index).is_none_or(|range| at < range.start)
+    }
+}
+
+/// The scripts of a file, told from its strings and comments only when somebody asks.
+#[derive(Debug)]
+pub(super) struct CodeIn<'a> {
+    source: &'a [u8],
+    scripts: &'a [Range<usize>],
+    code: Vec<OnceCell<Option<Code>>>,
+}
+
+impl<'a> CodeIn<'a> {
+    /// Of a file whose scripts stand at `scripts`, in order.
+    pub(super) fn new(source: &'a [u8], scripts: &'a [Range<usize>]) -> Self {
+        Self { source, scripts, code: scripts.iter().map(|_| OnceCell::new()).collect() }
+    }
+
+    /// Whether what stands at this offset of the file counts: it is in no script, or certainly code of one.
+    pub(super) fn counts(&self, at: usize) -> bool {
+        let index = self.scripts.partition_point(|script| script.end <= at);
+        let Some(script) = self.scripts.get(index).filter(|script| script.start <= at) else { return true };
+        let code = self.code[index].get_or_init(|| Code::read(&self.source[script.clone()]));
+        code.as_ref().is_some_and(|code| code.contains(at - script.start))
     }
 }
 
@@ -373,12 +401,23 @@ const r = /import "\.\/no.js"[/"]/g, q = a / b; if (x) /from "./.test(y); f(a)/2
     }
 
     #[test]
+    fn kinds_of_references_are_told_apart() {
+        let source = r#"import "./a.js"; export * from "./b.js"; import("./c.js");
+new Worker(new URL("./d.js", import.meta.url)); new SharedWorker( new URL("./e.js", import.meta.url)); u(new URL("f", import.meta.url))"#;
+        let mut found = references(source.as_bytes());
+        found.sort_by_key(|r| r.span.start);
+        use ReferenceKind::{DynamicImport, Resource, StaticImport, Worker};
+        let kinds: Vec<_> = found.into_iter().map(|r| r.kind).collect();
+        assert_eq!(kinds, [StaticImport, StaticImport, DynamicImport, Worker, Worker, Resource]);
+    }
+
+    #[test]
     fn preloads_of_vite_count() {
         let source =
             r#"const __vite__mapDeps=(i,m=__vite__mapDeps,d=(m.f||(m.f=["./a.js","assets/b.css"])))=>i.map(i=>d[i]);"#;
         let list = references(source.as_bytes());
-        let list: Vec<_> = list.iter().map(|r| (r.text.as_str(), r.asks)).collect();
-        assert_eq!(list, [("./a.js", Asks::File), ("assets/b.css", Asks::Suffix)]);
+        let list: Vec<_> = list.iter().map(|r| (r.text.as_str(), r.kind)).collect();
+        assert_eq!(list, ["./a.js", "assets/b.css"].map(|text| (text, ReferenceKind::PreloadList)));
         assert!(references(b"__vite__mapDeps; m.f=[\"a.js\", b]").is_empty());
         assert!(references(b"m.f=[\"a.js\"]").is_empty());
     }

@@ -32,17 +32,18 @@ fn look(files: &[(&str, &str)], rules: &str, options: PreflightOptions) -> Findi
 fn both_ways(root: &Path, scanning: &ScanOptions, looking: &PreflightOptions) -> (Site, Findings) {
     let site = scan(root, scanning).unwrap();
     let findings = preflight(&site, looking).unwrap();
-    let (site_at_once, findings_at_once) = scan_and_preflight(root, scanning, looking).unwrap();
+    let site_at_once = scan_and_preflight(root, scanning, looking).unwrap();
     assert_eq!(site_at_once.files, site.files);
-    assert_eq!((&findings_at_once.refusals, &findings_at_once.warnings), (&findings.refusals, &findings.warnings));
+    assert_eq!(site_at_once.findings, findings);
     (site, findings)
 }
 
 #[test]
 fn a_file_of_any_size_is_looked_into() {
+    let page = "<script type=module src=a.js></script>";
     for length in [0, 1, 128 * 1024 - 40, 128 * 1024 + 1, 1024 * 1024] {
         let text = format!("{}\nimport './gone.js'", " ".repeat(length));
-        let found = look(&[("index.html", ""), ("a.js", &text)], "", PreflightOptions::default());
+        let found = look(&[("index.html", page), ("a.js", &text)], "", PreflightOptions::default());
         assert_eq!(found.refusals.len(), 1, "{length}: {found:?}");
     }
 }
@@ -95,7 +96,7 @@ fn all_findings_at_once_with_file_line_and_reference() {
     "assets/app.js.map": is a source map, which shows the source code to everyone: build without source maps, or allow it by a rule with `allow = "source-map"`
     "docs/index.html" line 4: refers to "gone.html", that is "docs/gone.html", which is not in the build: build again, or mend the reference, or allow it by a rule with `allow = "missing-reference"`
     "#);
-    let error = found.check().unwrap_err();
+    let error = found.check(usize::MAX).unwrap_err();
     assert_eq!(error.class(), crate::ErrorClass::Refused);
     assert!(!format!("{error} {error:?}").contains(&token()));
     assert_eq!(error.to_string().lines().count(), 1 + found.refusals.len());
@@ -120,7 +121,7 @@ allow = ["source-map"]
 "#;
     let found = look(&borrowed(&files), rules, PreflightOptions::default());
     assert_eq!(found, Findings::default());
-    assert!(found.check().is_ok());
+    assert!(found.check(usize::MAX).is_ok());
 }
 
 #[test]
@@ -146,13 +147,13 @@ fn a_prefix_and_a_base_move_references() {
             "index.html",
             "<script src='/app/a.js'></script><script src='/other.js'></script><script src='/app/gone.js'></script>",
         ),
-        ("sub/p.html", "<base href='/app/'><script src='a.js'></script><img src='gone.png'>"),
+        ("sub/p.html", "<base href='/app/'><script src='a.js'></script><script src='gone.mjs'></script>"),
         ("sub/q.html", "<base href='https://cdn.example/'><script src='gone-too.js'></script>"),
         ("a.js", ""),
     ];
     let found = look(&files, "", PreflightOptions { url_prefix: "/app".into(), ..PreflightOptions::default() });
     let targets: Vec<_> = found.refusals.iter().map(|f| (f.file.as_str(), f.target.as_deref().unwrap())).collect();
-    assert_eq!(targets, [("index.html", "gone.js"), ("sub/p.html", "gone.png")]);
+    assert_eq!(targets, [("index.html", "gone.js"), ("sub/p.html", "gone.mjs")]);
 }
 
 #[test]
@@ -172,16 +173,19 @@ fn references_are_judged_with_their_values_and_shown_without() {
     let values = SiteValues::new(ValuesInput { env_js: Some("env.js".into()), ..ValuesInput::new("WEBAPP_", values) });
     let scanning = ScanOptions { values: Some(values.unwrap()), ..ScanOptions::default() };
     let (_, found) = both_ways(dir.path(), &scanning, &PreflightOptions::default());
-    assert_eq!(found.refusals.len(), 4, "{}", lines(&found.refusals));
-    assert!(!format!("{} {found:?}", lines(&found.refusals)).contains("pl4nted"));
+    assert_eq!((found.refusals.len(), found.warnings.len()), (0, 4), "{found:?}");
+    assert!(!format!("{} {found:?}", lines(&found.warnings)).contains("pl4nted"));
 }
 
 #[test]
 fn preloads_from_an_unknown_base_are_found_anywhere() {
-    let chunk = r#"const __vite__mapDeps=(i,m=__vite__mapDeps,d=(m.f||(m.f=["assets/a.css","assets/gone.css"])))=>i.map(i=>d[i]);"#;
-    let files = [("index.html", ""), ("app/assets/a.js", chunk), ("app/assets/a.css", "")];
+    let chunk = r#"const __vite__mapDeps=(i,m=__vite__mapDeps,d=(m.f||(m.f=["assets/a.css","assets/x-3f2a9c0d.css","assets/y.css"])))=>i.map(i=>d[i]);"#;
+    let page = "<script type=module src=app/assets/a.js></script>";
+    let files = [("index.html", page), ("app/assets/a.js", chunk), ("app/assets/a.css", "")];
     let found = look(&files, "", PreflightOptions::default());
-    assert_eq!(found.refusals.iter().map(|f| f.target.as_deref()).collect::<Vec<_>>(), [Some("assets/gone.css")]);
+    let targets = |list: &[Finding]| list.iter().map(|f| f.target.clone().unwrap()).collect::<Vec<_>>();
+    assert_eq!(targets(&found.refusals), ["assets/x-3f2a9c0d.css"]);
+    assert_eq!(targets(&found.warnings), ["assets/y.css"]);
 }
 
 fn whole_is_large(site: &Site) -> bool {
@@ -227,4 +231,191 @@ fn nothing_is_found_in_real_builds_and_every_gap_is() {
             }
         }
     }
+}
+
+/// What was found of a site whose root page has this head: what refuses, then what warns.
+fn found_with(head: &str, files: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
+    let files: Vec<_> = files.iter().copied().chain([("index.html", head)]).collect();
+    let found = look(&files, "", PreflightOptions::default());
+    let texts = |list: &[Finding]| list.iter().map(|f| f.reference.trim_matches('"').to_owned()).collect();
+    (texts(&found.refusals), texts(&found.warnings))
+}
+
+/// Each way to ask for a file that is not there, and whether it refuses the site.
+#[test]
+fn what_a_page_needs_refuses_and_all_else_warns() {
+    for (head, refuses) in [
+        ("<script src=gone.js></script>", true),
+        ("<script defer src=gone.js></script>", true),
+        ("<script type=module src=gone.js></script>", true),
+        ("<script nomodule src=gone.js></script>", true),
+        // The root page's own.
+        ("<script async src=gone.js></script>", true),
+        ("<link rel=stylesheet href=gone.css>", true),
+        ("<link rel='preload stylesheet' as=style href=gone.css>", true),
+        ("<link rel=stylesheet media=print onload=\"this.media='all'\" href=gone.css>", true),
+        ("<link rel=preload as=style onload=\"this.rel='stylesheet'\" href=gone.css>", true),
+        ("<link rel=stylesheet media='screen, print' href=gone.css>", true),
+        ("<link rel=modulepreload href=a-3f2a9c0d.js>", true),
+        ("<link rel=preload as=script href=a-3f2a9c0d.js>", true),
+        ("<link rel=prefetch href=a-3f2a9c0d.css>", true),
+        ("<script>import('./start-3f2a9c0d.js')</script>", true),
+        ("<script type=module>import './gone.js'</script>", true),
+        ("<style>@import 'gone.css';</style>", true),
+        ("<script type=importmap>{\"imports\": {\"a\": \"./a-3f2a9c0d.js\"}}</script>", true),
+        ("<link rel=modulepreload href=gone.js>", false),
+        ("<link rel=preload as=font href=a-3f2a9c0d.woff2>", false),
+        ("<link rel=preload as=image href=a-3f2a9c0d.png>", false),
+        ("<link rel='alternate stylesheet' href=gone.css>", false),
+        ("<link rel=stylesheet media=print href=gone.css>", false),
+        ("<link rel=stylesheet disabled href=gone.css>", false),
+        ("<link rel=icon href=/favicon.ico>", false),
+        ("<link rel=manifest href=/manifest.json>", false),
+        ("<noscript><link rel=stylesheet href=gone.css></noscript>", false),
+        ("<noscript><script src=gone.js></script></noscript>", false),
+        ("<img src=gone.png>", false),
+        ("<iframe src=gone.html></iframe>", false),
+        ("<a href=gone.html>x</a>", false),
+        ("<style>a { background: url(gone.png) }</style>", false),
+        ("<style>@import 'resources/fonts/gone.css';</style>", false),
+        ("<script>import('./gone.js')</script>", false),
+        ("<script type=module>new Worker(new URL('./a-3f2a9c0d.js', import.meta.url))</script>", false),
+        ("<script type=importmap>{\"imports\": {\"a\": \"./gone.js\"}}</script>", false),
+    ] {
+        let (refusals, warnings) = found_with(head, &[]);
+        assert_eq!((refusals.len(), warnings.len()), if refuses { (1, 0) } else { (0, 1) }, "{head}");
+    }
+    for head in [
+        "<template><script src=gone.js></script></template>",
+        "<script type='text/x-template'>import './gone.js'</script>",
+        "<script type=application/json>{\"x\": \"import './gone.js'\"}</script>",
+        "<script>const s = \"import './gone.js'\"</script>",
+        "<script src='/%7B%7BBASE%7D%7D/gone.js'></script>",
+    ] {
+        assert_eq!(found_with(head, &[]), (vec![], vec![]), "{head}");
+    }
+}
+
+/// rustdoc asks for `trait.impl/….js`, which it writes only where there is something to say.
+#[test]
+fn an_async_script_of_an_inner_page_refuses_only_if_it_is_part_of_the_application() {
+    let inner = |script: &str| {
+        let page = format!("<script async src={script}></script>");
+        let found = look(&[("index.html", ""), ("struct/a.html", &page)], "", PreflightOptions::default());
+        found.refusals.len()
+    };
+    assert_eq!(inner("../trait.impl/demo/trait.Greet.js"), 0);
+    assert_eq!(inner("/_next/static/chunks/main-3f2a9c0d1122aabb.js"), 1);
+}
+
+/// Storybook and JupyterLite ship scripts that no page loads, with imports of what they do not ship.
+#[test]
+fn only_what_a_page_reaches_refuses() {
+    let entry = "import './a.js'; const s = 'import \"./mentioned.js\"'; // import './commented.js'";
+    let files = [
+        ("app.js", entry),
+        ("a.js", "const lazy = () => import('./b.js')"),
+        ("b.js", "export * from './gone-1.js'; new Worker(new URL('./worker.js', import.meta.url))"),
+        ("worker.js", "import './gone-2.js'"),
+        ("leftover.js", "import './gone-3.js'; import './leftover-2.js'"),
+        ("leftover-2.js", "import './gone-4.js'"),
+        ("mentioned.js", "import './gone-5.js'"),
+        ("commented.js", "import './gone-6.js'"),
+        ("style.css", "@import 'sub/x.css'; a { background: url(gone-7.png) }"),
+        ("sub/x.css", "@import url('gone-8.css');"),
+        ("unused.css", "@import 'gone-9.css';"),
+    ];
+    let (refusals, warnings) =
+        found_with("<script type=module src=app.js></script><link rel=stylesheet href=style.css>", &files);
+    let mut refusals = refusals;
+    refusals.sort();
+    assert_eq!(refusals, ["./gone-1.js", "./gone-2.js", "gone-8.css"]);
+    assert_eq!(warnings.len(), 6, "{warnings:?}");
+    // By an inline script alone, as SvelteKit starts.
+    let (refusals, _) = found_with("<script>{ import('./start.js') }</script>", &[("start.js", "import './gone.js'")]);
+    assert_eq!(refusals, ["./gone.js"]);
+    // A preload and an import map are ways to reach a script too.
+    for head in
+        ["<link rel=modulepreload href=m.js>", "<script type=importmap>{\"imports\":{\"m\":\"/m.js\"}}</script>"]
+    {
+        assert_eq!(found_with(head, &[("m.js", "import './gone.js'")]).0, ["./gone.js"], "{head}");
+    }
+}
+
+#[test]
+fn a_site_needs_one_page_and_not_at_its_root() {
+    let found = |files: &[(&str, &str)]| look(files, "", PreflightOptions::default());
+    let no_page = found(&[("a.js", "")]);
+    assert_eq!((no_page.refusals.len(), no_page.refusals[0].kind), (1, FindingKind::MissingRoot));
+    for page in ["en/index.html", "about.html", "a/b/c.htm"] {
+        let found = found(&[(page, ""), ("a.js", "")]);
+        assert_eq!((found.refusals.len(), found.warnings.len()), (0, 1), "{page}");
+        assert!(found.warnings[0].to_string().contains(&format!("{page:?}")), "{}", found.warnings[0]);
+    }
+    // The first page of each language counts as a root page.
+    let localized = found(&[
+        ("en/index.html", "<script async src=gone.js></script>"),
+        ("en/x/index.html", "<script async src=gone-2.js></script>"),
+    ]);
+    assert_eq!(localized.refusals.iter().map(|f| f.reference.as_str()).collect::<Vec<_>>(), ["\"gone.js\""]);
+}
+
+#[test]
+fn a_build_for_another_base_path_is_named_once() {
+    let page = "<script src=/app/main.js></script><link rel=stylesheet href=/app/main.css><img src=/app/x.png><script src=/other.js></script>";
+    let files = [("index.html", page), ("main.js", ""), ("main.css", "")];
+    let found = look(&files, "", PreflightOptions::default());
+    let text = found.refusals[0].to_string();
+    assert_eq!(found.refusals[0].kind, FindingKind::BasePath, "the decisive one first");
+    for part in ["for /app/,", "served at /:", "DEPLOY_PREFIX=app/", "DEPLOY_URL_PREFIX=/app/"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    assert_eq!(found.refusals.len(), 4);
+    // Most must lie there.
+    let few = [
+        ("index.html", "<script src=/app/main.js></script><script src=/a.js></script><script src=/b.js></script>"),
+        ("main.js", ""),
+    ];
+    assert!(look(&few, "", PreflightOptions::default()).refusals.iter().all(|f| f.kind != FindingKind::BasePath));
+    // Several folders, and the other way round: a build for the root that is served in a folder.
+    let deep = [("index.html", "<script src=/a/b/main.js></script>"), ("main.js", "")];
+    assert_eq!(look(&deep, "", PreflightOptions::default()).refusals[0].reference, "/a/b/");
+    let options = || PreflightOptions { url_prefix: "/app/".into(), ..PreflightOptions::default() };
+    let found = look(&[("index.html", "<script src=/main.js></script>"), ("main.js", "")], "", options());
+    assert_eq!((found.refusals.len(), found.warnings[0].kind), (0, FindingKind::BasePath));
+    let text = found.warnings[0].to_string();
+    assert!(text.contains("for /, ") && text.contains("served at /app/"), "{text}");
+    let found = look(&[("index.html", "<script src=/old/main.js></script>"), ("main.js", "")], "", options());
+    assert_eq!(found.warnings[0].reference, "/old/");
+    let right =
+        [("index.html", "<script src=/app/main.js></script><script src=/elsewhere.js></script>"), ("main.js", "")];
+    assert_eq!(look(&right, "", options()), Findings::default());
+}
+
+#[test]
+fn a_missing_file_that_is_there_in_another_way_is_explained() {
+    let page =
+        "<script src=.hidden/a.js></script><script src=/Assets/App.js></script><script src=left/out.js></script>";
+    let files = [("index.html", page), (".hidden/a.js", ""), ("assets/app.js", ""), ("left/out.js", "")];
+    let found = look(&files, "[[rule]]\nglob = 'left/**'\ninclude = false", PreflightOptions::default());
+    insta::assert_snapshot!(lines(&found.refusals), @r#"
+    "index.html" line 1: refers to ".hidden/a.js", which was left out as hidden or by a rule: a rule with `include = true` takes it
+    "index.html" line 1: refers to "/Assets/App.js", that is "Assets/App.js", is not in the build; there is "assets/app.js", in other upper and lower case
+    "index.html" line 1: refers to "left/out.js", which was left out as hidden or by a rule: a rule with `include = true` takes it
+    "#);
+}
+
+#[test]
+fn a_report_is_as_long_as_people_read() {
+    let pages: Vec<(String, String)> = (0..9)
+        .map(|n| (format!("p{n}.html"), format!("<script src=/shared.js></script><script src=gone-{n}.js></script>")))
+        .collect();
+    let mut files: Vec<(&str, &str)> = pages.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    files.push(("a.js.map", "{}"));
+    let found = look(&files, "", PreflightOptions { source_maps: SourceMaps::Refuse, ..PreflightOptions::default() });
+    insta::assert_snapshot!(report(&found.refusals, 3).join("\n"), @"");
+    assert_eq!(report(&found.refusals, usize::MAX).len(), 19);
+    let error = found.check(usize::MAX).unwrap_err().to_string();
+    assert_eq!(error.lines().count(), 1 + 19, "every finding on a line after the first");
+    assert_eq!(found.check(5).unwrap_err().to_string().lines().count(), 1 + 5 + 1 + 1);
 }
