@@ -44,8 +44,8 @@ mod upload;
 mod verify;
 
 pub use report::{
-    InvalidationReport, NamedRelease, Outcome, PlanReport, PlannedContent, PlannedDelete, PlannedWrite, Report, Seen,
-    Tally,
+    FingerprintedGroup, InvalidationReport, NamedRelease, Outcome, PlanReport, PlannedContent, PlannedDelete,
+    PlannedWrite, Report, Seen, Tally,
 };
 pub use rollback::RollbackTo;
 pub use status::{LeaseStatus, ReleaseStatus, Status};

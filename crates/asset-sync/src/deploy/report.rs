@@ -10,7 +10,7 @@ use super::decide::{Decision, is_staged, removed_pages};
 use crate::digest::{Hasher, Sha256};
 use crate::plan::Reason;
 use crate::progress::Step;
-use crate::site::{Role, Site};
+use crate::site::{Fingerprint, Key, Role, Site};
 use crate::state::{Manifest, ReleaseRecord};
 use crate::verify::Verdict;
 
@@ -158,6 +158,45 @@ pub struct PlannedWrite {
     pub role: Role,
     /// Whether it goes up before the switch, where nothing refers to it.
     pub staged: bool,
+    /// Why it is treated as fingerprinted, where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
+}
+
+/// Files of the site that are treated as fingerprinted for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FingerprintedGroup {
+    /// The reason.
+    pub evidence: String,
+    /// Number of files.
+    pub files: u64,
+    /// Their bytes together.
+    pub bytes: u64,
+}
+
+impl FingerprintedGroup {
+    /// The groups of a site, the largest first.
+    fn all(site: &Site) -> Vec<Self> {
+        let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+        for file in &site.files {
+            if let Fingerprint::Certain(evidence) = &file.fingerprint {
+                tallies.entry(evidence.to_string()).or_default().add(file.size);
+            }
+        }
+        let mut groups: Vec<_> =
+            tallies.into_iter().map(|(evidence, Tally { files, bytes })| Self { evidence, files, bytes }).collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.files));
+        groups
+    }
+}
+
+/// Why the file of this key is fingerprinted, if it is.
+fn evidence(site: &Site, key: &Key) -> Option<String> {
+    let index = site.files.binary_search_by(|file| file.key.cmp(key)).ok()?;
+    match &site.files[index].fingerprint {
+        Fingerprint::Certain(evidence) => Some(evidence.to_string()),
+        _ => None,
+    }
 }
 
 /// One object that the release no longer has.
@@ -224,6 +263,8 @@ pub struct PlanReport {
     pub taken: Vec<String>,
     /// What the site consists of, apart from where it goes.
     pub content: PlannedContent,
+    /// Why files of the site are treated as fingerprinted: one entry for each reason, the most files first.
+    pub fingerprinted: Vec<FingerprintedGroup>,
     /// Files that are there already.
     pub unchanged_files: Tally,
     /// Objects of ours that the release does not have.
@@ -258,6 +299,9 @@ impl Decision {
                 reason: write.reason,
                 role: file(write.file).role,
                 staged: is_staged(&self.desired, write),
+                evidence: (file(write.file).role == Role::Fingerprinted)
+                    .then(|| evidence(site, &file(write.file).key))
+                    .flatten(),
             })
             .collect();
         writes.sort_by(|a, b| (!a.staged, a.role, &a.key).cmp(&(!b.staged, b.role, &b.key)));
@@ -275,6 +319,7 @@ impl Decision {
             adopted: self.diff.adopted.iter().map(|i| file(*i).key.to_string()).collect(),
             taken: self.diff.obstacles.iter().map(|o| file(o.file).key.to_string()).collect(),
             content: PlannedContent::of(site),
+            fingerprinted: FingerprintedGroup::all(site),
             unchanged_files: Tally::of(self.diff.unchanged.iter().map(|i| file(*i).size)),
             obsolete: self
                 .diff

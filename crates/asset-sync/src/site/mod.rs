@@ -10,7 +10,7 @@ use crate::headers::Headers;
 
 mod address;
 mod encoding;
-mod fingerprint;
+pub(crate) mod fingerprint;
 mod hash;
 mod html;
 mod key;
@@ -26,6 +26,7 @@ mod values;
 mod walk;
 
 pub use encoding::ContentEncoding;
+pub use fingerprint::{Alphabet, Evidence, Fingerprint};
 pub use key::{Key, KeyError};
 pub use manifest::{BakedManifest, Difference, PACKED_MTIME, SiteManifest, SiteManifestError, SiteManifestFile};
 pub use preflight::{Finding, FindingKind, Findings, Instead, PreflightOptions, SourceMaps, preflight, report};
@@ -69,6 +70,8 @@ pub struct SiteFile {
     pub headers: Arc<Headers>,
     /// Its place in the switch.
     pub role: Role,
+    /// Whether its name carries a hash of its content, and how that is known.
+    pub fingerprint: Fingerprint,
     /// Where the bytes come from.
     source: Source,
 }

@@ -225,6 +225,31 @@ pub enum ScanWarning {
         /// The first placeholder.
         placeholder: String,
     },
+    /// Many files, or much of the site, look fingerprinted and are not treated so.
+    #[error(
+        "{files} files ({percent} % of the site's bytes) have names that look like hashes of their content, and are not treated so since that is not certain: {}. If their names change whenever their content does, add to the rules: [[rule]] glob = {glob:?} fingerprinted = true",
+        shown(.examples, *.files)
+    )]
+    LooksHashed {
+        /// Number of these files.
+        files: u64,
+        /// Their bytes.
+        bytes: u64,
+        /// Their share of the site's bytes in percent, rounded down.
+        percent: u64,
+        /// The first of them, at most three.
+        examples: Vec<Key>,
+        /// A glob that matches the examples.
+        glob: String,
+    },
+}
+
+fn shown(examples: &[Key], of: u64) -> String {
+    let names = examples.iter().map(Key::as_str).collect::<Vec<_>>().join(", ");
+    match of.saturating_sub(examples.len() as u64) {
+        0 => names,
+        more => format!("{names} and {more} more"),
+    }
 }
 
 impl ScanProblem {

@@ -173,7 +173,7 @@ pub(super) struct Applied<'a> {
     pub(super) content_disposition: Option<&'a str>,
     pub(super) content_language: Option<&'a str>,
     pub(super) redirect: Option<&'a str>,
-    pub(super) fingerprinted: Option<bool>,
+    pub(super) fingerprinted: Option<(bool, &'a Rule)>,
 }
 
 impl Rules {
@@ -239,7 +239,7 @@ impl Rules {
             applied.content_disposition = rule.content_disposition.as_deref().or(applied.content_disposition);
             applied.content_language = rule.content_language.as_deref().or(applied.content_language);
             applied.redirect = rule.redirect.as_deref().or(applied.redirect);
-            applied.fingerprinted = rule.fingerprinted.or(applied.fingerprinted);
+            applied.fingerprinted = rule.fingerprinted.map(|v| (v, rule)).or(applied.fingerprinted);
         }
         applied
     }

@@ -14,7 +14,8 @@ use super::values::{self, SiteValues};
 use super::walk::{Found, Walk, state_area_problem, walk};
 use super::{
     BakedManifest, Findings, Key, PreflightOptions, Role, ScanError, ScanProblem, ScanWarning, Site, SiteFile, Source,
-    fingerprint, media_type,
+    fingerprint::{Evidence, Fingerprint, Fingerprints, Named},
+    media_type,
 };
 use crate::digest::Sha256;
 use crate::headers::Headers;
@@ -218,18 +219,26 @@ fn describe(
     generated: &HashSet<&Key>,
     problems: &mut Vec<ScanProblem>,
 ) -> Vec<SiteFile> {
-    let looks_hashed = fingerprint::classify(&found.iter().map(|f| &f.key).collect::<Vec<_>>());
+    let applied: Vec<_> = found.iter().map(|file| rules.apply(&file.matching)).collect();
+    let named: Vec<_> = found
+        .iter()
+        .zip(&applied)
+        .map(|(file, applied)| Named { key: &file.key, content_type: content_type(&file.key, applied) })
+        .collect();
+    let fingerprints = Fingerprints::of(root, &named);
     // Most files share their headers with many others.
     let mut shared: HashSet<Arc<Headers>> = HashSet::new();
     let root: Arc<Path> = root.into();
     let mut files = Vec::with_capacity(found.len());
-    for (file, looks_hashed) in found.into_iter().zip(looks_hashed) {
-        let mut applied = rules.apply(&file.matching);
-        if generated.contains(&file.key) {
+    for ((file, applied), by_name) in found.into_iter().zip(applied).zip(fingerprints.judgements()) {
+        let fingerprint = match applied.fingerprinted {
             // Another content in each environment, under one name.
-            applied.fingerprinted = Some(false);
-        }
-        let (headers, role) = headers_and_role(&file.key, &applied, looks_hashed);
+            _ if generated.contains(&file.key) => Fingerprint::No,
+            Some((true, rule)) => Fingerprint::Certain(Evidence::Rule { number: rule.number }),
+            Some((false, _)) => Fingerprint::No,
+            None => by_name.clone(),
+        };
+        let (headers, role) = headers_and_role(&file.key, &applied, &fingerprint);
         if let Some((value, rule)) = applied.cache_control
             && role != Role::Fingerprinted
             && is_immutable(value)
@@ -254,22 +263,27 @@ fn describe(
             encoding,
             headers,
             role,
+            fingerprint,
             source: Source::Disk,
         });
     }
     files
 }
 
-fn headers_and_role(key: &Key, applied: &Applied<'_>, looks_hashed: bool) -> (Headers, Role) {
-    let text = |value: Option<&str>| value.map(str::to_owned);
+fn content_type<'a>(key: &Key, applied: &Applied<'a>) -> &'a str {
     let name = key.as_str().rsplit('/').next().unwrap_or_default();
-    let content_type = applied.content_type.unwrap_or_else(|| media_type::of_name(name));
+    applied.content_type.unwrap_or_else(|| media_type::of_name(name))
+}
+
+fn headers_and_role(key: &Key, applied: &Applied<'_>, fingerprint: &Fingerprint) -> (Headers, Role) {
+    let text = |value: Option<&str>| value.map(str::to_owned);
+    let content_type = content_type(key, applied);
     let role = if key.as_str() == "index.html" {
         Role::Root
     } else if media_type::is_html(content_type) {
         // A page's address is what people keep, whatever its name looks like.
         Role::Html
-    } else if applied.fingerprinted.unwrap_or(looks_hashed) {
+    } else if matches!(fingerprint, Fingerprint::Certain(_)) {
         Role::Fingerprinted
     } else {
         Role::Entry

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::Key;
+use crate::site::Key;
 
 /// Length of the hash that Vite, Rollup, esbuild and Angular put in a name, in characters.
 const SHORT_HASH: usize = 8;
@@ -134,7 +134,7 @@ pub(super) struct Named<'a> {
 
 /// The token of a file name that may be a hash, and the separator before it (none where the token
 /// is the whole stem).
-fn candidate(name: &str) -> Option<(Option<u8>, &str)> {
+pub(super) fn candidate(name: &str) -> Option<(Option<u8>, &str)> {
     let (mut stem, extension) = name.rsplit_once('.')?;
     if !extension.bytes().all(|b| b.is_ascii_alphanumeric()) || !extension.bytes().any(|b| b.is_ascii_alphabetic()) {
         return None;
