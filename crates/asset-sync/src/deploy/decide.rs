@@ -46,10 +46,9 @@ pub(super) fn is_staged(desired: &Manifest, write: &Write) -> bool {
     write.reason == Reason::New && desired.files[write.file].role == Role::Fingerprinted
 }
 
-/// Pages that the release does not have any more: they go with the switch, not after the grace
-/// time, since nobody needs a page that was taken down.
+/// Pages that the release no longer has, and their data.
 pub(super) fn removed_pages(diff: &Diff) -> impl Iterator<Item = &Key> {
-    diff.obsolete.iter().filter(|o| o.role >= Role::Html).map(|o| &o.key)
+    diff.obsolete.iter().filter(|o| o.with_switch).map(|o| &o.key)
 }
 
 impl Decision {

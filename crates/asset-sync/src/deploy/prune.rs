@@ -107,7 +107,7 @@ impl Deployer {
     }
 
     /// Deletes, after a switch whose invalidation is complete: pages the live release does not
-    /// have, and whatever only expired releases had. Strikes what is gone from the inventory.
+    /// have, with their data, and whatever only expired releases had. Removes what is gone from the inventory.
     pub(super) async fn prune_after(
         &self,
         session: &Session,
@@ -117,7 +117,7 @@ impl Deployer {
         let Pruned { live, desired, mut inventory, claims } = after;
         let current = session.current().await;
         let expired = current.expired(self.options.keep_releases, self.options.grace, self.now());
-        let (pages, others): (Vec<&Obsolete>, Vec<&Obsolete>) = obsolete.iter().partition(|o| o.role >= Role::Html);
+        let (pages, others): (Vec<&Obsolete>, Vec<&Obsolete>) = obsolete.iter().partition(|o| o.with_switch);
         let kept: Vec<ReleaseRecord> =
             current.releases.iter().filter(|r| r.id != *live && !expired.contains(&r.id)).cloned().collect();
         let mut doomed = pages;

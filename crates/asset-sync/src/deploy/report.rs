@@ -206,7 +206,7 @@ pub struct PlannedDelete {
     pub key: String,
     /// Its length.
     pub bytes: u64,
-    /// Deleted right after the switch (pages), or kept until the releases that have it expire.
+    /// Deleted right after the switch (pages and their data), or kept until the releases that have it expire.
     pub now: bool,
 }
 

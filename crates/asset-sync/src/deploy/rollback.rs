@@ -13,7 +13,7 @@ use super::switch::{Source, is_overtaken};
 use super::upload::Uploader;
 use crate::bucket::Condition;
 use crate::error::{Error, Refusal};
-use crate::plan::{Obsolete, Reason, ToInspect, Write, covering_paths};
+use crate::plan::{Obsolete, Reason, RemovedPages, ToInspect, Write, covering_paths};
 use crate::progress::Step;
 use crate::site::{Key, Role};
 use crate::state::{Current, Manifest, Operation, Phase, ReleaseFile, ReleaseId, ReleaseRecord};
@@ -38,7 +38,7 @@ struct Changes {
     /// The files to bring back, as a manifest of their own.
     desired: Manifest,
     writes: Vec<Write>,
-    /// Pages that the target release does not have.
+    /// Pages that the target release does not have, with their data.
     pages: Vec<Obsolete>,
 }
 
@@ -195,21 +195,27 @@ impl Deployer {
                 Err(error) => return Err(error),
             }
         }
-        let others = others.iter().flat_map(|m| &m.files).chain(&restless);
-        for other in others.filter(|f| entries.get(&f.key).is_none()) {
-            if other.demoted {
-                // A fingerprinted name whose content changed since: the old bytes are in the archive.
-                let whole = match assets.take() {
-                    Some(whole) => whole,
-                    None => self.read_manifest(&target.id).await?,
-                };
-                if let Some(file) = whole.get(&other.key) {
-                    wanted.files.insert(file.key.clone(), file.clone());
-                }
-                assets = Some(whole);
-            } else if other.role >= Role::Html {
+        let others: Vec<&ReleaseFile> = others.iter().flat_map(|m| &m.files).chain(&restless).collect();
+        let page = |f: &&ReleaseFile| f.role >= Role::Html;
+        let before = others.iter().copied().filter(|f| page(f) && entries.get(&f.key).is_none());
+        let removed = RemovedPages::new(before.map(|f| &f.key), entries.files.iter().filter(page).map(|f| &f.key));
+        for other in others.into_iter().filter(|f| entries.get(&f.key).is_none()) {
+            let goes = removed.include(&other.key, other.role);
+            if !goes && !other.demoted {
+                continue;
+            }
+            let whole = match assets.take() {
+                Some(whole) => whole,
+                None => self.read_manifest(&target.id).await?,
+            };
+            // The release may have it as a fingerprinted file. Where the content changed since, or the rule that made a
+            // page one was removed, the bytes are in the archive.
+            if let Some(file) = whole.get(&other.key) {
+                wanted.files.insert(file.key.clone(), file.clone());
+            } else if goes {
                 wanted.pages.push(other.clone());
             }
+            assets = Some(whole);
         }
         Ok(wanted)
     }
@@ -238,6 +244,7 @@ impl Deployer {
                 size: f.size,
                 role: page.role,
                 confirmed: true,
+                with_switch: true,
             });
         }
         self.check_archive(wanted, &changes.desired).await?;
@@ -271,7 +278,7 @@ struct Wanted {
     target: String,
     /// Files of the target release that may not be as it has them.
     files: BTreeMap<Key, ReleaseFile>,
-    /// Pages of other releases that it does not have.
+    /// Pages of other releases that it does not have, with their data.
     pages: Vec<ReleaseFile>,
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::bucket::{Condition, ETag, ListedObject};
 use crate::digest::Sha256;
 use crate::headers::Headers;
+use crate::plan::RemovedPages;
 use crate::site::{Key, Role};
 use crate::state::{Inventory, Manifest, Record, ReleaseFile};
 
@@ -113,6 +114,9 @@ pub struct Obsolete {
     pub role: Role,
     /// Whether it is certainly what we wrote.
     pub confirmed: bool,
+    /// Whether it is deleted right after the switch: a page, or the data of a page, that the release no longer has.
+    /// Other files wait until the releases that have them expire.
+    pub with_switch: bool,
 }
 
 /// The difference between a release and a bucket.
@@ -158,6 +162,12 @@ impl Diff {
         }
         for object in listed {
             diff.leftover(&input, object, next_record(&mut records, &object.key));
+        }
+        if !diff.obsolete.is_empty() {
+            let removed = removed_pages(&input);
+            for obsolete in &mut diff.obsolete {
+                obsolete.with_switch = removed.include(&obsolete.key, obsolete.role);
+            }
         }
         diff
     }
@@ -236,8 +246,19 @@ impl Diff {
             }
         };
         let confirmed = claimed.is_none() && record.is_some_and(|r| r.is_confirmed_by(object));
-        self.obsolete.push(Obsolete { key, etag: object.etag.clone(), size: object.size, role, confirmed });
+        let (etag, size) = (object.etag.clone(), object.size);
+        self.obsolete.push(Obsolete { key, etag, size, role, confirmed, with_switch: false });
     }
+}
+
+/// The pages on record that the desired release does not have. Those that are deleted already count too: a run that
+/// died may have deleted a page and not its data.
+fn removed_pages(input: &DiffInput<'_>) -> RemovedPages {
+    let recorded = input.inventory.records.iter().map(|r| (&r.key, r.role));
+    let claimed = input.claims.values().flatten().map(|f| (&f.key, f.role));
+    let before = recorded.chain(claimed).filter(|(key, role)| *role >= Role::Html && input.desired.get(key).is_none());
+    let live = input.desired.files.iter().filter(|f| f.role >= Role::Html).map(|f| &f.key);
+    RemovedPages::new(before.map(|(key, _)| key), live)
 }
 
 /// The record of `key`, passing over those before it.

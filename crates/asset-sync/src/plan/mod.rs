@@ -3,9 +3,11 @@
 mod diff;
 mod invalidation;
 mod order;
+mod removal;
 mod shrink;
 
 pub use diff::{Adopt, Claims, Diff, DiffInput, Inspection, Obsolete, Obstacle, Reason, ToInspect, Write, demote};
 pub use invalidation::{InvalidationMode, MAX_PATHS, MAX_WILDCARDS, UrlPrefix, covering_paths};
 pub use order::{OrderedRelease, Ordering, compare};
+pub(crate) use removal::RemovedPages;
 pub use shrink::{MaxShrink, Shrink};
