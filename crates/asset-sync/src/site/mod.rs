@@ -32,6 +32,7 @@ pub use manifest::{BakedManifest, Difference, PACKED_MTIME, SiteManifest, SiteMa
 pub use preflight::{Finding, FindingKind, Findings, Instead, PreflightOptions, SourceMaps, preflight, report};
 pub use problem::{ScanError, ScanProblem, ScanWarning};
 pub use rules::{Rule, Rules, RulesError, RulesFault, RulesProblem};
+pub(crate) use scan::CACHE_FINGERPRINTED;
 pub use scan::{ScanOptions, scan, scan_and_preflight};
 use source::Source;
 pub use values::{Fault, PlaceholderFault, SiteValues, ValuesError, ValuesInput, ValuesProblem};

@@ -147,8 +147,8 @@ pub enum ScanProblem {
         if *.html {
             "it is an HTML page, which browsers must be able to renew: except pages from the rule"
         } else {
-            "its name shows no hash of its content: remove `immutable`, or add \
-             `fingerprinted = true` if its name changes whenever its content does"
+            "it is not known that its name changes whenever its content does: remove `immutable`, or add \
+             `fingerprinted = true` if it does"
         }
     )]
     Immutable {
@@ -158,6 +158,17 @@ pub enum ScanProblem {
         rule: String,
         /// Whether it is an HTML page, which is never immutable.
         html: bool,
+    },
+    /// A rule makes the root page a fingerprinted file.
+    #[error(
+        "{path:?}: {rule} has `fingerprinted = true`, but it is the root page, which browsers must be able to renew: \
+         except it from the rule, or add a later rule with `fingerprinted = false` for it"
+    )]
+    FingerprintedRoot {
+        /// The path.
+        path: PathBuf,
+        /// The rule, by number, line and globs.
+        rule: String,
     },
     /// A placeholder that cannot be filled in.
     #[error("{path:?}{}: {fault}", at_line(*.line))]
@@ -268,6 +279,7 @@ impl ScanProblem {
             | Self::Unreadable { path, .. }
             | Self::Changed { path }
             | Self::Immutable { path, .. }
+            | Self::FingerprintedRoot { path, .. }
             | Self::Placeholder { path, .. }
             | Self::Integrity { path, .. }
             | Self::NotAsCut { path, .. }

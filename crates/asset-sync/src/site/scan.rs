@@ -14,15 +14,17 @@ use super::values::{self, SiteValues};
 use super::walk::{Found, Walk, state_area_problem, walk};
 use super::{
     BakedManifest, Findings, Key, PreflightOptions, Role, ScanError, ScanProblem, ScanWarning, Site, SiteFile, Source,
-    fingerprint::{Evidence, Fingerprint, Fingerprints, Named},
+    fingerprint::{self, Evidence, Fingerprint, Fingerprints, Named},
     media_type,
 };
 use crate::digest::Sha256;
 use crate::headers::Headers;
 
+/// The key of the root page.
+const ROOT: &str = "index.html";
 /// What fingerprinted files are served with unless a rule says otherwise: kept for a year, the
 /// longest time caches are asked to keep anything.
-const CACHE_FINGERPRINTED: &str = "public, max-age=31536000, immutable";
+pub(crate) const CACHE_FINGERPRINTED: &str = "public, max-age=31536000, immutable";
 /// What all others are served with: kept, but asked about each time.
 const CACHE_REVALIDATE: &str = "public, max-age=0, must-revalidate";
 
@@ -236,8 +238,17 @@ fn describe(
             _ if generated.contains(&file.key) => Fingerprint::No,
             Some((true, rule)) => Fingerprint::Certain(Evidence::Rule { number: rule.number }),
             Some((false, _)) => Fingerprint::No,
+            // A page's address is what people keep, whatever its name looks like.
+            None if media_type::is_html(content_type(&file.key, &applied)) => Fingerprint::No,
+            // A rule says how long it is cached: history must not.
+            None if *by_name == Fingerprint::Likely && applied.cache_control.is_some() => Fingerprint::No,
             None => by_name.clone(),
         };
+        if let Some((true, rule)) = applied.fingerprinted
+            && file.key.as_str() == ROOT
+        {
+            problems.push(ScanProblem::FingerprintedRoot { path: ROOT.into(), rule: rule.to_string() });
+        }
         let (headers, role) = headers_and_role(&file.key, &applied, &fingerprint);
         if let Some((value, rule)) = applied.cache_control
             && role != Role::Fingerprinted
@@ -270,6 +281,15 @@ fn describe(
     files
 }
 
+/// Whether an HTML file is taken for a part of a page, which scripts fetch by its name, as in `views/list.3f2a9c0d.html`.
+/// It goes up before the pages, and stays for the grace time like any other entry file. Names that end in `_` and a
+/// hash are pages: doxygen writes `dir_<hash of the path>.html`. So are those that are nothing but a hash.
+fn is_partial(key: &Key) -> bool {
+    let parts = fingerprint::parts(key.as_str());
+    parts.is_some_and(|parts| !parts.stem.is_empty() && matches!(parts.separator, Some('.' | '-')))
+        && fingerprint::name_looks_hashed(key.as_str())
+}
+
 fn content_type<'a>(key: &Key, applied: &Applied<'a>) -> &'a str {
     let name = key.as_str().rsplit('/').next().unwrap_or_default();
     applied.content_type.unwrap_or_else(|| media_type::of_name(name))
@@ -278,13 +298,12 @@ fn content_type<'a>(key: &Key, applied: &Applied<'a>) -> &'a str {
 fn headers_and_role(key: &Key, applied: &Applied<'_>, fingerprint: &Fingerprint) -> (Headers, Role) {
     let text = |value: Option<&str>| value.map(str::to_owned);
     let content_type = content_type(key, applied);
-    let role = if key.as_str() == "index.html" {
+    let role = if key.as_str() == ROOT {
         Role::Root
-    } else if media_type::is_html(content_type) {
-        // A page's address is what people keep, whatever its name looks like.
-        Role::Html
     } else if matches!(fingerprint, Fingerprint::Certain(_)) {
         Role::Fingerprinted
+    } else if media_type::is_html(content_type) && !(applied.fingerprinted.is_none() && is_partial(key)) {
+        Role::Html
     } else {
         Role::Entry
     };

@@ -59,7 +59,8 @@ fn a_site_has_its_digests_headers_and_roles() {
         [
             ("assets/app-3f2a9c0de1.js", Role::Fingerprinted),
             ("docs/index.html", Role::Html),
-            ("docs/page.3f2a9c0d.html", Role::Html),
+            // A part of pages, which scripts fetch: in place before the pages, kept for the grace time.
+            ("docs/page.3f2a9c0d.html", Role::Entry),
             ("index.html", Role::Root),
             ("robots.txt", Role::Entry),
             ("sw.js", Role::Entry),
@@ -121,8 +122,45 @@ rule = [
 }
 
 #[test]
+fn an_html_file_is_fingerprinted_where_a_rule_says_so_and_never_by_its_name() {
+    let pages: [(&str, &[u8]); 6] = [
+        ("index.html", b"x"),
+        ("views/list.3f2a9c0d.html", b"x"),
+        ("views/menu-3f2a9c0d.html", b"x"),
+        ("views/shown-77aa0b1c.html", b"x"),
+        ("docs/dir_d44c64559bbebec7f509842c48db8b23.html", b"x"),
+        ("notes/3f2a9c0d.html", b"x"),
+    ];
+    let rules = with_rules(
+        "[[rule]]\nglob = 'views/list.*'\nfingerprinted = true\n\n[[rule]]\nglob = 'views/shown*'\nfingerprinted = false\n",
+    );
+    let site = scan(tree(&pages).path(), &rules).unwrap();
+    let role = |key| file(&site, key).role;
+    assert_eq!(role("views/list.3f2a9c0d.html"), Role::Fingerprinted);
+    assert!(file(&site, "views/list.3f2a9c0d.html").headers.cache_control.as_ref().unwrap().contains("immutable"));
+    assert_eq!(role("views/menu-3f2a9c0d.html"), Role::Entry);
+    assert!(!file(&site, "views/menu-3f2a9c0d.html").headers.cache_control.as_ref().unwrap().contains("immutable"));
+    // Pages: the rule says so; the hash of a path; a name that says nothing else.
+    for page in ["views/shown-77aa0b1c.html", "docs/dir_d44c64559bbebec7f509842c48db8b23.html", "notes/3f2a9c0d.html"] {
+        assert_eq!(role(page), Role::Html, "{page}");
+    }
+}
+
+#[test]
+fn the_root_page_is_never_fingerprinted() {
+    let dir = tree(&[("index.html", b"x"), ("docs/index.html", b"x")]);
+    let broad = "[[rule]]\nglob = '**/*.html'\nfingerprinted = true\n";
+    let text = ScanError::Problems(problems(&dir, &with_rules(broad))).to_string();
+    insta::assert_snapshot!(text, @r#""index.html": rule 1 (line 1, "**/*.html") has `fingerprinted = true`, but it is the root page, which browsers must be able to renew: except it from the rule, or add a later rule with `fingerprinted = false` for it"#);
+    let excepted = format!("{broad}\n[[rule]]\nglob = 'index.html'\nfingerprinted = false\n");
+    let site = scan(dir.path(), &with_rules(&excepted)).unwrap();
+    assert_eq!(file(&site, "index.html").role, Role::Root);
+    assert_eq!(file(&site, "docs/index.html").role, Role::Fingerprinted);
+}
+
+#[test]
 fn nothing_without_a_hash_is_immutable() {
-    let dir = tree(&[("a.3f2a9c0d.js", b"a"), ("plain.js", b"b"), ("page.3f2a9c0d.html", b"c"), ("ok.js", b"d")]);
+    let dir = tree(&[("a.3f2a9c0d.js", b"a"), ("plain.js", b"b"), ("page.html", b"c"), ("ok.js", b"d")]);
     let found = problems(
         &dir,
         &with_rules(
@@ -132,8 +170,8 @@ fn nothing_without_a_hash_is_immutable() {
     );
     let text = ScanError::Problems(found).to_string();
     insta::assert_snapshot!(text, @r#"
-    "page.3f2a9c0d.html": rule 1 (line 1, "**") makes it `immutable`, but it is an HTML page, which browsers must be able to renew: except pages from the rule
-    "plain.js": rule 1 (line 1, "**") makes it `immutable`, but its name shows no hash of its content: remove `immutable`, or add `fingerprinted = true` if its name changes whenever its content does
+    "page.html": rule 1 (line 1, "**") makes it `immutable`, but it is an HTML page, which browsers must be able to renew: except pages from the rule
+    "plain.js": rule 1 (line 1, "**") makes it `immutable`, but it is not known that its name changes whenever its content does: remove `immutable`, or add `fingerprinted = true` if it does
     "#);
 }
 
