@@ -10,11 +10,12 @@ use super::{Deployer, ReleaseInfo};
 use crate::bucket::{ListedObject, MAX_SINGLE_REQUEST};
 use crate::error::{Conflict, Error, Refusal};
 use crate::plan::{
-    Adopt, Claims, Diff, DiffInput, Inspection, OrderedRelease, Ordering, Reason, Write, compare, covering_paths,
-    demote,
+    Adopt, CacheControl, Claims, Diff, DiffInput, HashedName, Inspection, OrderedRelease, Ordering, Reason, Write,
+    compare, covering_paths, demote, promote,
 };
 use crate::progress::{Event, Step};
-use crate::site::{Key, Role, Site, report};
+use crate::site::fingerprint::parts;
+use crate::site::{CACHE_FINGERPRINTED, Fingerprint, Key, Role, Site, report};
 use crate::state::{Current, Inventory, KnownWarnings, Manifest, ReleaseFile, ReleaseId, ReleaseRecord};
 
 /// How often the bucket may change while it is looked at.
@@ -32,6 +33,8 @@ pub(super) struct Decision {
     pub(super) diff: Diff,
     /// What objects that stand in the way were found to be.
     pub(super) inspected: HashMap<String, Inspection>,
+    /// Files that only the target's history shows to be fingerprinted.
+    pub(super) promoted: Vec<Key>,
     pub(super) demoted: Vec<Key>,
     /// What was live when it was first decided.
     pub(super) previous: Option<ReleaseId>,
@@ -85,6 +88,7 @@ impl Deployer {
                 })
                 .collect(),
         };
+        let promoted = self.promote(&mut desired, site, &snapshot);
         let demoted = demote(&mut desired, &snapshot.inventory, &snapshot.claims, &self.options.revalidate);
         let release = self.name_release(&snapshot.current, &desired, site, info);
         self.check_order(&snapshot.current, &release.0)?;
@@ -98,7 +102,32 @@ impl Deployer {
         let removed_paths = covering_paths(removed_pages(&diff), &self.options.url_prefix, self.options.invalidation);
         let (release, known) = release;
         let previous = snapshot.current.live.clone();
-        Ok(Decision { snapshot, desired, release, known, diff, inspected, demoted, previous, paths, removed_paths })
+        Ok(Decision {
+            snapshot,
+            desired,
+            release,
+            known,
+            diff,
+            inspected,
+            promoted,
+            demoted,
+            previous,
+            paths,
+            removed_paths,
+        })
+    }
+
+    /// Lets the target's history decide what the scan could not.
+    fn promote(&self, desired: &mut Manifest, site: &Site, snapshot: &Snapshot) -> Vec<Key> {
+        let looks_hashed = site.files.iter().enumerate().filter(|(_, f)| f.fingerprint != Fingerprint::No);
+        let names: Vec<HashedName<'_>> = looks_hashed
+            .filter_map(|(index, file)| {
+                let undecided = file.fingerprint == Fingerprint::Likely;
+                Some(HashedName { file: index, parts: parts(file.key.as_str())?, undecided })
+            })
+            .collect();
+        let cache_control = CacheControl { entry: &self.options.revalidate, fingerprinted: CACHE_FINGERPRINTED };
+        promote(desired, &names, &snapshot.inventory, &snapshot.claims, cache_control)
     }
 
     /// Warns of what the pre-flight found: line by line of what is new since the live release, and with

@@ -152,7 +152,8 @@ impl Deployer {
                 self.delete(session, &doomed).await
             };
             let gone = self.step(Step::Prune, obsolete.len() as u64, 0, work).await?;
-            inventory.records.retain(|r| !gone.contains(&r.key));
+            // That a name was demoted is remembered: see `take_stock`.
+            inventory.records.retain(|r| r.demoted || !gone.contains(&r.key));
             invalidations = self.pay(session).await?;
         }
         if let Some(needed) = needed {

@@ -288,7 +288,7 @@ impl Deployer {
             let expected = expected(&decision);
             let list = self.step(Step::Confirm, 0, 0, self.list_target(&expected));
             let (_, listed) = try_join!(live, list)?;
-            let (inventory, doubtful) = take_stock(&decision, &written, &listed);
+            let (inventory, doubtful) = take_stock(&decision, &written, &listed, self.now());
             drop(listed);
             if doubtful == 0 {
                 decision.snapshot.inventory = inventory;

@@ -10,7 +10,7 @@ use super::decide::{Decision, is_staged, removed_pages};
 use crate::digest::{Hasher, Sha256};
 use crate::plan::Reason;
 use crate::progress::Step;
-use crate::site::{Fingerprint, Key, Role, Site};
+use crate::site::{Evidence, Fingerprint, Key, Role, Site, SiteFile};
 use crate::state::{Manifest, ReleaseRecord};
 use crate::verify::Verdict;
 
@@ -176,11 +176,11 @@ pub struct FingerprintedGroup {
 
 impl FingerprintedGroup {
     /// The groups of a site, the largest first.
-    fn all(site: &Site) -> Vec<Self> {
+    fn all(site: &Site, promoted: &[Key]) -> Vec<Self> {
         let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
         for file in &site.files {
-            if let Fingerprint::Certain(evidence) = &file.fingerprint {
-                tallies.entry(evidence.to_string()).or_default().add(file.size);
+            if let Some(evidence) = evidence(file, promoted) {
+                tallies.entry(evidence).or_default().add(file.size);
             }
         }
         let mut groups: Vec<_> =
@@ -190,12 +190,11 @@ impl FingerprintedGroup {
     }
 }
 
-/// Why the file of this key is fingerprinted, if it is.
-fn evidence(site: &Site, key: &Key) -> Option<String> {
-    let index = site.files.binary_search_by(|file| file.key.cmp(key)).ok()?;
-    match &site.files[index].fingerprint {
+/// Why the file is fingerprinted, if it is. `promoted`, sorted, are those that only history shows to be.
+fn evidence(file: &SiteFile, promoted: &[Key]) -> Option<String> {
+    match &file.fingerprint {
         Fingerprint::Certain(evidence) => Some(evidence.to_string()),
-        _ => None,
+        _ => promoted.binary_search(&file.key).is_ok().then(|| Evidence::History.to_string()),
     }
 }
 
@@ -300,7 +299,7 @@ impl Decision {
                 role: file(write.file).role,
                 staged: is_staged(&self.desired, write),
                 evidence: (file(write.file).role == Role::Fingerprinted)
-                    .then(|| evidence(site, &file(write.file).key))
+                    .then(|| evidence(&site.files[write.file], &self.promoted))
                     .flatten(),
             })
             .collect();
@@ -319,7 +318,7 @@ impl Decision {
             adopted: self.diff.adopted.iter().map(|i| file(*i).key.to_string()).collect(),
             taken: self.diff.obstacles.iter().map(|o| file(o.file).key.to_string()).collect(),
             content: PlannedContent::of(site),
-            fingerprinted: FingerprintedGroup::all(site),
+            fingerprinted: FingerprintedGroup::all(site, &self.promoted),
             unchanged_files: Tally::of(self.diff.unchanged.iter().map(|i| file(*i).size)),
             obsolete: self
                 .diff

@@ -1,12 +1,17 @@
 //! What the bucket holds of ours after the switch, by a listing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::decide::Decision;
 use super::switch::Written;
 use crate::bucket::{ETag, ListedObject};
 use crate::site::{Key, Role};
 use crate::state::{Inventory, Record};
+
+/// How long caches were told to keep a file that was immutable: the time to remember that its name is not to be trusted.
+const IMMUTABLE: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 /// The keys that should be in the bucket by now, ascending.
 pub(super) fn expected(decision: &Decision) -> Vec<&Key> {
@@ -19,7 +24,12 @@ pub(super) fn expected(decision: &Decision) -> Vec<&Key> {
 
 /// What the bucket holds of ours by a listing made after the last write; with the number of files
 /// that are not what this run put there or found confirmed before.
-pub(super) fn take_stock(decision: &Decision, written: &[Written], listed: &[ListedObject]) -> (Inventory, usize) {
+pub(super) fn take_stock(
+    decision: &Decision,
+    written: &[Written],
+    listed: &[ListedObject],
+    now: Timestamp,
+) -> (Inventory, usize) {
     let find = |key: &str| listed.binary_search_by(|o| (*o.key).cmp(key)).ok().map(|i| &listed[i]);
     let written: HashMap<usize, &ETag> = written.iter().map(|w| (w.index, &w.etag)).collect();
     let before = &decision.snapshot;
@@ -51,10 +61,21 @@ pub(super) fn take_stock(decision: &Decision, written: &[Written], listed: &[Lis
         };
         records.push(record);
     }
+    // Browsers may hold what a demoted name had when it was immutable, long after the file is deleted.
+    let remembered: Vec<&Record> = before
+        .inventory
+        .records
+        .iter()
+        .filter(|r| r.demoted && find(r.key.as_str()).is_none() && decision.desired.get(&r.key).is_none())
+        .filter(|r| r.seen.as_ref().is_some_and(|(_, at)| now.duration_since(*at) < IMMUTABLE))
+        .collect();
+    records.extend(remembered.iter().map(|r| (*r).clone()));
+    let remembered: HashSet<&Key> = remembered.into_iter().map(|r| &r.key).collect();
     // A run that was given up may have a write under way that lands after this listing, where no
     // other file stands. Should it, it is ours to take down.
     for file in before.claims.values().filter_map(|c| c.last()).filter(|f| f.role != Role::Fingerprinted) {
-        if find(file.key.as_str()).is_none() && decision.desired.get(&file.key).is_none() {
+        let is_absent = find(file.key.as_str()).is_none() && decision.desired.get(&file.key).is_none();
+        if is_absent && !remembered.contains(&file.key) {
             records.push(Record::unseen(file));
         }
     }

@@ -272,15 +272,15 @@ fn next_record<'a>(records: &mut std::iter::Peekable<std::slice::Iter<'a, Record
 /// have them, source maps mostly. Gives the keys that are new in this: what stands there now may be
 /// nowhere else. A run that died may have demoted them before it archived that.
 ///
-/// Once demoted a file stays so while it is on record: caches still hold what they were told.
+/// A file that is no longer taken for fingerprinted, and was in an earlier release, is demoted too where its content
+/// changed: the earlier bytes are not in the archive yet.
+///
+/// Once demoted a name stays so while it is on record, which is at least as long as caches may hold what they were told.
 pub fn demote(desired: &mut Manifest, inventory: &Inventory, claims: &Claims, cache_control: &str) -> Vec<Key> {
     let mut fresh = Vec::new();
     let mut records = inventory.records.iter().peekable();
     for file in &mut desired.files {
         let record = next_record(&mut records, file.key.as_str());
-        if file.role != Role::Fingerprinted {
-            continue;
-        }
         let claimed = claims.get(&file.key).map(Vec::as_slice).unwrap_or_default();
         let settled = record.is_some_and(|r| r.demoted);
         let known = settled || claimed.iter().any(|c| c.demoted);
@@ -288,14 +288,20 @@ pub fn demote(desired: &mut Manifest, inventory: &Inventory, claims: &Claims, ca
         let same_encoding = |headers: &Headers| headers.content_encoding == file.headers.content_encoding;
         let changed = record.is_some_and(|r| r.sha256 != file.sha256 && same_encoding(&r.headers))
             || claimed.iter().any(|c| c.sha256 != file.sha256 && same_encoding(&c.headers));
-        if !known && !changed {
+        let was_fingerprinted = record.is_some_and(|r| r.role == Role::Fingerprinted)
+            || claimed.iter().any(|c| c.role == Role::Fingerprinted);
+        let matters = file.role == Role::Fingerprinted || was_fingerprinted;
+        if !known && !(changed && matters) {
             continue;
         }
         if !settled {
             fresh.push(file.key.clone());
         }
-        file.role = Role::Entry;
         file.demoted = true;
+        if file.role != Role::Fingerprinted {
+            continue;
+        }
+        file.role = Role::Entry;
         file.headers = Arc::new(Headers { cache_control: Some(cache_control.to_owned()), ..(*file.headers).clone() });
     }
     fresh

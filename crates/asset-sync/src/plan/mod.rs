@@ -1,12 +1,14 @@
 //! Decisions, without I/O: what to write, in which order, what to invalidate, what to delete.
 
 mod diff;
+mod history;
 mod invalidation;
 mod order;
 mod removal;
 mod shrink;
 
 pub use diff::{Adopt, Claims, Diff, DiffInput, Inspection, Obsolete, Obstacle, Reason, ToInspect, Write, demote};
+pub(crate) use history::{CacheControl, HashedName, promote};
 pub use invalidation::{InvalidationMode, MAX_PATHS, MAX_WILDCARDS, UrlPrefix, covering_paths};
 pub use order::{OrderedRelease, Ordering, compare};
 pub(crate) use removal::RemovedPages;

@@ -4,10 +4,12 @@
 
 mod cuts;
 mod first_day;
+mod history;
 mod lease;
 mod memory;
 mod model;
 mod order;
+mod pages;
 mod publish;
 mod repair;
 mod retention;
