@@ -13,7 +13,7 @@ pub struct Headers {
     /// `Cache-Control`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_control: Option<String>,
-    /// `Content-Encoding`: `gzip` or `br`. The stored bytes are already encoded.
+    /// `Content-Encoding`: `gzip`, `br` or `zstd`. The stored bytes are encoded so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_encoding: Option<String>,
     /// `Content-Disposition`.

@@ -12,7 +12,10 @@ use super::preflight::{Look, Report};
 use super::scan::ScanOptions;
 use super::source::FileContent;
 use super::values::{Fault, Kind, MAX_TEMPLATE, PlaceholderFault, SiteValues, StraySearch};
-use super::{ContentEncoding, Difference, PreflightOptions, Role, ScanProblem, SiteFile, Source, parallel};
+use super::{
+    ContentEncoding, Difference, Precompressed, PreflightOptions, Role, ScanProblem, SiteFile, Source, parallel,
+    precompressed,
+};
 use crate::digest::{Hasher, Sha256};
 
 /// Bytes a thread reads at a time.
@@ -60,6 +63,8 @@ struct Told {
     on_disk: Option<Sha256>,
     /// Set where the digest is the manifest's.
     is_unread: bool,
+    /// Set where the file turned out to be encoded: how it is served.
+    encoded: Option<Box<SiteFile>>,
     report: Report,
 }
 
@@ -76,14 +81,15 @@ struct Entry {
 struct Notable {
     filled: Option<BTreeSet<String>>,
     stray: Option<String>,
+    encoded: Option<Box<SiteFile>>,
     report: Report,
 }
 
 impl From<Told> for Entry {
     fn from(told: Told) -> Self {
-        let Told { sha256, size, filled, stray, on_disk: _, is_unread, report } = told;
-        let is_notable = filled.is_some() || stray.is_some() || !report.is_empty();
-        let notable = is_notable.then(|| Box::new(Notable { filled, stray, report }));
+        let Told { sha256, size, filled, stray, on_disk: _, is_unread, encoded, report } = told;
+        let is_notable = filled.is_some() || stray.is_some() || encoded.is_some() || !report.is_empty();
+        let notable = is_notable.then(|| Box::new(Notable { filled, stray, encoded, report }));
         Self { sha256, size, is_unread, notable }
     }
 }
@@ -110,7 +116,10 @@ pub(super) fn hash_all(
     all.report = Report::sum(notable.map(|notable| std::mem::take(&mut notable.report)));
     for (index, (entry, file)) in entries.into_iter().zip(files).enumerate() {
         match entry {
-            Ok(entry) => {
+            Ok(mut entry) => {
+                if let Some(encoded) = entry.notable.as_mut().and_then(|notable| notable.encoded.take()) {
+                    *file = *encoded;
+                }
                 (file.sha256, file.size) = (entry.sha256.unwrap_or(file.sha256), entry.size);
                 if let Some(manifest) = options.manifest.as_ref().filter(|_| entry.is_unread) {
                     file.source = Source::Baked(Arc::clone(&manifest.path));
@@ -147,35 +156,68 @@ impl Reading<'_> {
     }
 
     fn read(self, Buffers { piece, small }: &mut Buffers) -> Result<Told, Vec<ScanProblem>> {
-        let mut told = Told::default();
         if let Source::Generated(bytes) = &self.file.source {
+            let mut told = Told::default();
             self.hash(&mut bytes.as_ref(), piece, &mut told).map_err(self.unreadable())?;
             self.look_into(bytes, std::slice::from_ref(&(0..bytes.len())), &mut told);
             return Ok(told);
         }
         if let Some(mut told) = self.unread()? {
-            self.look_at(&mut told)?;
-            return Ok(told);
+            let listed = self.options.manifest.as_ref().and_then(|manifest| manifest.entry(&self.file.key));
+            return self.knowing(listed.and_then(|entry| entry.encoded), |reading| {
+                reading.look_at(&mut told)?;
+                Ok(told)
+            });
         }
         let file = File::open(self.file.path()).map_err(self.unreadable())?;
         let before = file.metadata().map_err(self.unreadable())?;
-        let is_small = before.len() <= BUFFER as u64;
         // Not to its end: whether it grew shows afterwards.
-        let at_first = if is_small { before.len() } else { HEAD as u64 };
+        let at_first = if before.len() <= BUFFER as u64 { before.len() } else { HEAD as u64 };
         small.clear();
         (&file).take(at_first).read_to_end(small).map_err(self.unreadable())?;
-        if is_private_key(&small[..small.len().min(HEAD)]) {
+        self.knowing(Precompressed::of_bytes(small), |reading| reading.read_rest(&file, &before, piece, small))
+    }
+
+    /// Goes on with the file as it is served if its bytes are encoded so.
+    fn knowing(
+        self,
+        found: Option<Precompressed>,
+        go_on: impl FnOnce(Reading<'_>) -> Result<Told, Vec<ScanProblem>>,
+    ) -> Result<Told, Vec<ScanProblem>> {
+        let encoded = found.and_then(|found| precompressed::found_in(self.file, found, &self.options.rules));
+        let mut told = go_on(Reading { file: encoded.as_ref().unwrap_or(self.file), ..self })?;
+        told.encoded = encoded.map(Box::new);
+        Ok(told)
+    }
+
+    /// Reads a file of which `start` was read: all of it if it is small.
+    fn read_rest(
+        self,
+        file: &File,
+        before: &Metadata,
+        piece: &mut [u8],
+        start: &[u8],
+    ) -> Result<Told, Vec<ScanProblem>> {
+        let mut told = Told::default();
+        if self.is_private_key(start) {
             return Err(vec![ScanProblem::Private { path: self.path(), what: "a private key" }]);
         }
-        let source = small.as_slice().chain((&file).take(if is_small { 0 } else { u64::MAX }));
+        let is_small = before.len() <= BUFFER as u64;
+        let source = start.chain(file.take(if is_small { 0 } else { u64::MAX }));
         let values = self.options.values.as_ref();
         let selected = values.filter(|v| v.selects(&self.file.key, &self.file.headers.content_type));
-        if let Some(values) = selected.filter(|_| before.len() <= MAX_TEMPLATE) {
+        if self.file.precompressed.is_some() {
+            if self.depth == Depth::Whole {
+                self.hash(&mut { source }, piece, &mut told).map_err(self.unreadable())?;
+                self.values_inside(selected.is_some(), piece, &mut told)?;
+                self.look_at(&mut told)?;
+            }
+        } else if let Some(values) = selected.filter(|_| before.len() <= MAX_TEMPLATE) {
             self.template(values, source, piece, &mut told)?;
         } else if self.depth == Depth::Whole {
             self.plain(source, selected.is_some(), piece, &mut told)?;
             if is_small {
-                self.look_into(small, &[], &mut told);
+                self.look_into(start, &[], &mut told);
             } else {
                 self.look_at(&mut told)?;
             }
@@ -186,11 +228,50 @@ impl Reading<'_> {
         let after = file.metadata().map_err(self.unreadable())?;
         let whole = self.file.encoding == ContentEncoding::Identity && told.filled.is_none();
         let complete = !whole || told.size == before.len();
-        if is_as_it_was(&before, &after) && complete {
+        if is_as_it_was(before, &after) && complete {
             self.compare(&told)?;
             Ok(told)
         } else {
             Err(vec![ScanProblem::Changed { path: self.path() }])
+        }
+    }
+
+    /// Whether a file that starts so is a private key, which the build may have compressed.
+    fn is_private_key(self, start: &[u8]) -> bool {
+        match self.file.precompressed.and_then(|encoding| encoding.decode(start)) {
+            Some(decoded) => {
+                let mut head = Vec::new();
+                decoded.take(HEAD as u64).read_to_end(&mut head).is_ok() && is_private_key(&head)
+            }
+            None => is_private_key(&start[..start.len().min(HEAD)]),
+        }
+    }
+
+    /// Placeholders in a file that the build compressed, which takes no values; `selected` if it should.
+    fn values_inside(self, selected: bool, buffer: &mut [u8], told: &mut Told) -> Result<(), Vec<ScanProblem>> {
+        let Some(values) = &self.options.values else { return Ok(()) };
+        let mut search = StraySearch::new(&values.filling.prefix);
+        let mut decoded = self.file.decoded().map_err(self.unreadable())?;
+        loop {
+            match decoded.read(buffer) {
+                Ok(0) => break,
+                Ok(n) => search.block(&buffer[..n]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.unreadable()(error)),
+            }
+        }
+        told.stray = search.found();
+        self.refuse_stray(selected, PlaceholderFault::Precompressed, told)
+    }
+
+    /// Makes a placeholder in a file that should take values, and cannot, a problem.
+    fn refuse_stray(self, selected: bool, fault: PlaceholderFault, told: &mut Told) -> Result<(), Vec<ScanProblem>> {
+        match told.stray.take_if(|_| selected) {
+            Some(placeholder) => {
+                let fault = Fault { placeholder, fault };
+                Err(vec![ScanProblem::Placeholder { path: self.path(), line: None, fault }])
+            }
+            None => Ok(()),
         }
     }
 
@@ -295,13 +376,7 @@ impl Reading<'_> {
         self.hash(&mut observed, buffer, told).map_err(self.unreadable())?;
         told.on_disk = observed.hasher.map(Hasher::finish);
         told.stray = search.and_then(StraySearch::found);
-        match told.stray.take_if(|_| selected) {
-            Some(placeholder) => {
-                let fault = Fault { placeholder, fault: PlaceholderFault::TooLarge };
-                Err(vec![ScanProblem::Placeholder { path: self.path(), line: None, fault }])
-            }
-            None => Ok(()),
-        }
+        self.refuse_stray(selected, PlaceholderFault::TooLarge, told)
     }
 
     /// The digest and size of what is served for `source`.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hash::BUFFER;
 use super::values::WordSearch;
-use super::{Key, ScanError, ScanProblem, Site, SiteFile, parallel};
+use super::{Key, Precompressed, ScanError, ScanProblem, Site, SiteFile, parallel};
 use crate::digest::{Hasher, Sha256};
 
 /// The modification time of every file of the site in the image, in seconds since 1970.
@@ -48,6 +48,9 @@ pub struct SiteManifestFile {
     /// `__WEBAPP_API_URL__`. Sorted; most files have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub placeholders: Vec<String>,
+    /// The encoding that its first bytes show; most files have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoded: Option<Precompressed>,
 }
 
 /// A site's manifest that cannot be used.
@@ -137,10 +140,14 @@ impl SiteManifestFile {
     fn of(file: &SiteFile, buffer: &mut [u8]) -> io::Result<Self> {
         let mut source = File::open(file.path())?;
         let (mut hasher, mut size, mut search) = (Hasher::default(), 0, WordSearch::default());
+        let mut encoded = None;
         loop {
             match source.read(buffer) {
                 Ok(0) => break,
                 Ok(n) => {
+                    if size == 0 {
+                        encoded = Precompressed::of_bytes(&buffer[..n]);
+                    }
                     hasher.update(&buffer[..n]);
                     search.block(&buffer[..n]);
                     size += n as u64;
@@ -149,12 +156,25 @@ impl SiteManifestFile {
                 Err(error) => return Err(error),
             }
         }
+        if file.precompressed.is_some() {
+            // Its placeholders are seen only in what it holds.
+            let mut decoded = file.decoded()?;
+            loop {
+                match decoded.read(buffer) {
+                    Ok(0) => break,
+                    Ok(n) => search.block(&buffer[..n]),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
         Ok(Self {
             key: file.key.clone(),
             sha256: hasher.finish(),
             size,
             content_type: file.headers.content_type.clone(),
             placeholders: search.found().into_iter().collect(),
+            encoded,
         })
     }
 

@@ -3,20 +3,91 @@
 /// What a name that says nothing is served as: browsers download it and never run it.
 const UNKNOWN: &str = "application/octet-stream";
 
-/// The content type of a file of this name (its last path segment), by its extension in any case.
+/// The content type of the file with this key, by its extension in any case.
 ///
 /// `text/*` types carry `charset=utf-8`, since without one browsers guess. JSON types carry none:
 /// RFC 8259 defines no such parameter, the text is UTF-8 by definition. XML types carry none
 /// either: RFC 7303 would let it override the encoding the document itself declares.
-pub(super) fn of_name(name: &str) -> &'static str {
-    // Apple fetches this one by its exact name and refuses it unless it is JSON.
+pub(super) fn of_key(key: &str) -> &'static str {
+    let (folder, name) = key.rsplit_once('/').unwrap_or(("", key));
+    // Apple's servers ask for it at the top as well.
     if name == "apple-app-site-association" {
         return "application/json";
     }
-    match name.rsplit_once('.') {
+    let known = match name.rsplit_once('.') {
         Some((stem, extension)) if !stem.is_empty() => of_extension(&extension.to_ascii_lowercase()),
         _ => UNKNOWN,
+    };
+    if known == UNKNOWN && is_well_known(folder) { of_well_known(key) } else { known }
+}
+
+/// Whether a folder is a `.well-known` (RFC 8615) or is inside one. `OpenID` issuers with a path have theirs below
+/// that path.
+fn is_well_known(folder: &str) -> bool {
+    folder.split('/').any(|segment| segment == ".well-known")
+}
+
+/// The content type of a file without a known extension in a `.well-known`, by the specification that registered
+/// its name with IANA, where that asks for a type.
+fn of_well_known(key: &str) -> &'static str {
+    let path = key.rsplit_once(".well-known/").map_or(key, |(_, path)| path);
+    // Some specifications put the path of an issuer after their name.
+    match path.split('/').next().unwrap_or_default() {
+        // OpenID Connect Discovery 1.0, RFC 8414, RFC 9728, OpenID4VCI, UMA 2.0, SMART App Launch, JWK sets.
+        "openid-configuration"
+        | "oauth-authorization-server"
+        | "oauth-protected-resource"
+        | "openid-credential-issuer"
+        | "uma2-configuration"
+        | "smart-configuration"
+        | "jwks"
+        // Matrix: `server`, `client`, `support`. NodeInfo. FedCM. Passkeys. WebAuthn's related origins.
+        | "matrix"
+        | "nodeinfo"
+        | "web-identity"
+        | "passkey-endpoints"
+        | "webauthn" => "application/json",
+        "openid-federation" => "application/entity-statement+jwt",
+        // RFC 9727, RFC 7033, RFC 6415, the Private Prefetch Proxy.
+        "api-catalog" => "application/linkset+json",
+        "webfinger" => "application/jrd+json",
+        "host-meta" => "application/xrd+xml",
+        "traffic-advice" => "application/trafficadvice+json",
+        // Apple Pay's domain check, and challenges of certificate authorities (RFC 8555 asks for no type).
+        "apple-developer-merchantid-domain-association" | "acme-challenge" | "pki-validation" => {
+            "text/plain; charset=utf-8"
+        }
+        _ => UNKNOWN,
     }
+}
+
+/// Whether browsers read files of this type as text, code or markup, and so need to know how they are encoded.
+pub(super) fn is_text_like(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence.starts_with("text/")
+        || essence.ends_with("+json")
+        || essence.ends_with("+xml")
+        || matches!(
+            essence.as_str(),
+            "application/json"
+                | "application/xml"
+                | "application/javascript"
+                | "application/wasm"
+                | "application/x-ndjson"
+                | "application/yaml"
+                | "application/toml"
+        )
+}
+
+/// Whether files of this type are compressed by definition, so that a browser saves them as they are.
+pub(super) fn is_compressed_archive(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    matches!(essence.as_str(), "application/gzip" | "application/x-gzip" | "application/zstd")
+}
+
+/// Whether the type says nothing about the content.
+pub(super) fn is_unknown(content_type: &str) -> bool {
+    content_type == UNKNOWN
 }
 
 /// Whether a `Content-Type` header names an HTML page.
@@ -122,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_of_names() {
+    fn types_of_keys() {
         for (name, expected) in [
             ("index.html", "text/html; charset=utf-8"),
             ("INDEX.HTM", "text/html; charset=utf-8"),
@@ -140,8 +211,22 @@ mod tests {
             ("js", "application/octet-stream"),
             ("strange.q9z", "application/octet-stream"),
             ("apple-app-site-association", "application/json"),
+            (".well-known/apple-app-site-association", "application/json"),
+            (".well-known/assetlinks.json", "application/json"),
+            (".well-known/openid-configuration", "application/json"),
+            ("tenants/a/.well-known/openid-configuration", "application/json"),
+            (".well-known/oauth-authorization-server/tenants/a", "application/json"),
+            (".well-known/matrix/server", "application/json"),
+            (".well-known/matrix/client", "application/json"),
+            (".well-known/host-meta", "application/xrd+xml"),
+            (".well-known/host-meta.json", "application/json"),
+            (".well-known/acme-challenge/x2-Gh", "text/plain; charset=utf-8"),
+            (".well-known/security.txt", "text/plain; charset=utf-8"),
+            (".well-known/strange", "application/octet-stream"),
+            ("matrix/server", "application/octet-stream"),
+            ("openid-configuration", "application/octet-stream"),
         ] {
-            assert_eq!(of_name(name), expected, "{name}");
+            assert_eq!(of_key(name), expected, "{name}");
         }
     }
 
@@ -153,6 +238,17 @@ mod tests {
         }
         for extension in ["json", "map", "webmanifest", "jsonld", "geojson", "gltf", "xml", "svg"] {
             assert!(!of_extension(extension).contains("charset"), "{extension}");
+        }
+    }
+
+    #[test]
+    fn what_browsers_read_is_text_like() {
+        for key in ["a.html", "a.js", "a.css", "a.json", "a.svg", "a.wasm", "a.webmanifest", "a.xml", "a.rss", "a.csv"]
+        {
+            assert!(is_text_like(of_key(key)), "{key}");
+        }
+        for key in ["a.png", "a.pdf", "a.gz", "a.tar", "a.data", "a.glb", "a.woff2", "a.parquet"] {
+            assert!(!is_text_like(of_key(key)), "{key}");
         }
     }
 

@@ -17,6 +17,7 @@ mod key;
 mod manifest;
 mod media_type;
 mod parallel;
+mod precompressed;
 mod preflight;
 mod problem;
 mod rules;
@@ -29,6 +30,7 @@ pub use encoding::ContentEncoding;
 pub use fingerprint::{Alphabet, Evidence, Fingerprint};
 pub use key::{Key, KeyError};
 pub use manifest::{BakedManifest, Difference, PACKED_MTIME, SiteManifest, SiteManifestError, SiteManifestFile};
+pub use precompressed::Precompressed;
 pub use preflight::{Finding, FindingKind, Findings, Instead, PreflightOptions, SourceMaps, preflight, report};
 pub use problem::{ScanError, ScanProblem, ScanWarning};
 pub use rules::{Rule, Rules, RulesError, RulesFault, RulesProblem};
@@ -65,8 +67,11 @@ pub struct SiteFile {
     pub sha256: Sha256,
     /// Number of bytes that are served, after content encoding.
     pub size: u64,
-    /// How the bytes on disk are encoded on their way to the bucket.
+    /// How the bytes on disk are encoded before they are uploaded.
     pub encoding: ContentEncoding,
+    /// The encoding that the bytes have on disk already, where browsers are told of it. `encoding` is then
+    /// `Identity`.
+    pub precompressed: Option<Precompressed>,
     /// Headers it is served with.
     pub headers: Arc<Headers>,
     /// Its place in the switch.
@@ -82,7 +87,7 @@ pub struct SiteFile {
 pub struct Site {
     /// The files, sorted by key, no key twice.
     pub files: Vec<SiteFile>,
-    /// What was left out, hidden (dot files and the like) or by a rule, as paths within the site;
+    /// What was left out, hidden (dot files and the like), or by a rule, as paths within the site;
     /// a directory that was left out whole stands here once.
     pub skipped: Vec<PathBuf>,
     /// Rules that matched no file: most often a misspelt glob, and worth a warning.

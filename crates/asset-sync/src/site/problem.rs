@@ -1,5 +1,6 @@
 //! What can be wrong with a site directory.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -8,6 +9,8 @@ use super::{Difference, Fault, Key, KeyError};
 
 /// How many problems a message shows.
 const SHOWN: usize = 50;
+/// How many files a warning names.
+const NAMED: usize = 3;
 
 /// Why a directory could not be scanned.
 #[derive(Debug, thiserror::Error)]
@@ -204,6 +207,23 @@ pub enum ScanProblem {
         /// What differs.
         difference: Difference,
     },
+    /// A rule says that the build compressed the file, and the file does not show it.
+    #[error(
+        "{path:?}: {rule} says that it is compressed already, but {}",
+        match .said {
+            Some(said) => format!("its bytes are not {said}: remove `precompressed` to serve it as it is"),
+            None => "neither its name nor its bytes show how: add `content-encoding = \"br\"` if it is Brotli, or \
+                     except it from the rule".to_owned(),
+        }
+    )]
+    NotPrecompressed {
+        /// The path.
+        path: PathBuf,
+        /// The rule that says so, by number, line and globs.
+        rule: String,
+        /// The encoding that the rule or the file's name tells.
+        said: Option<&'static str>,
+    },
     /// A file that is to be made of the environment values is there already.
     #[error("{path:?}: is to be generated, and the build has a file of this name: remove it, or choose another name")]
     Taken {
@@ -253,6 +273,30 @@ pub enum ScanWarning {
         /// A glob that matches the examples.
         glob: String,
     },
+    /// Compressed copies that lie beside their originals.
+    #[error(
+        "{} beside the original, and S3 does not choose between them: no browser gets a compressed copy unless a page names it. Leave copies out by a rule with `include = false`, and let `content-encoding` compress the originals",
+        counted(.files, ["compressed copy", "compressed copies"], ["lies", "lie"])
+    )]
+    EncodedCopies {
+        /// The copies, sorted.
+        files: Vec<Key>,
+    },
+    /// Files that are compressed already, and otherwise than a rule asks for.
+    #[error(
+        "{rule} asks for `content-encoding = \"{asked}\"`, and {} {is} already: served with `Content-Encoding: {is}`. Except such files from the rule, or let the build leave them uncompressed",
+        counted(.files, ["file", "files"], ["is", "are"])
+    )]
+    OtherEncoding {
+        /// The rule, by number, line and globs.
+        rule: String,
+        /// The encoding that it asks for.
+        asked: &'static str,
+        /// The encoding that the files have.
+        is: &'static str,
+        /// The files, sorted.
+        files: Vec<Key>,
+    },
 }
 
 fn shown(examples: &[Key], of: u64) -> String {
@@ -261,6 +305,22 @@ fn shown(examples: &[Key], of: u64) -> String {
         0 => names,
         more => format!("{names} and {more} more"),
     }
+}
+
+/// The first few of some paths, and how many more there are.
+fn names<'a>(paths: impl ExactSizeIterator<Item = Cow<'a, str>>) -> String {
+    let more = paths.len().saturating_sub(NAMED);
+    let named: Vec<String> = paths.take(NAMED).map(|path| format!("{path:?}")).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    named.join(", ") + &more
+}
+
+/// The number of some files with what they are called, the first few of them, and what they do or are; each for one file
+/// and for several.
+fn counted(files: &[Key], name: [&str; 2], verb: [&str; 2]) -> String {
+    let form = usize::from(files.len() != 1);
+    let names = names(files.iter().map(|key| key.as_str().into()));
+    format!("{} {} ({names}) {}", files.len(), name[form], verb[form])
 }
 
 impl ScanProblem {
@@ -283,6 +343,7 @@ impl ScanProblem {
             | Self::Placeholder { path, .. }
             | Self::Integrity { path, .. }
             | Self::NotAsCut { path, .. }
+            | Self::NotPrecompressed { path, .. }
             | Self::Taken { path } => path,
         }
     }

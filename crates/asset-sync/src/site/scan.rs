@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::hash::{Depth, Outcome, hash_all};
+use super::precompressed::{self, Served};
 use super::preflight::Look;
 use super::rules::{Applied, Rules, is_immutable};
 use super::values::{self, SiteValues};
@@ -100,7 +101,7 @@ fn read(root: &Path, options: &ScanOptions, preflight: Option<&PreflightOptions>
     let generated = generate(options, &mut walk);
     let generated_keys: HashSet<&Key> = generated.iter().map(|(key, _)| key).collect();
     let found = std::mem::take(&mut walk.found);
-    let mut files = describe(&canonical, found, &options.rules, &generated_keys, &mut walk.problems);
+    let mut files = describe(&canonical, &found, &options.rules, &generated_keys, &mut walk.problems);
     for file in &mut files {
         if let Some((_, bytes)) = generated.iter().find(|(key, _)| *key == file.key) {
             file.source = Source::Generated(Arc::clone(bytes));
@@ -135,6 +136,7 @@ fn read(root: &Path, options: &ScanOptions, preflight: Option<&PreflightOptions>
         path: files[index].key.as_str().into(),
         placeholder,
     }));
+    warnings.extend(precompressed::warnings(&files, &options.rules));
     let Walk { skipped, matched, .. } = walk;
     let rules = options.rules.as_slice().iter().zip(matched);
     // A rule that allows something may be for a key that is not in the build.
@@ -186,7 +188,7 @@ fn broken_integrity(files: &[SiteFile], options: &ScanOptions) -> Vec<ScanProble
         let mut source = Vec::new();
         // As it is on disk: what is wrong with its placeholders has been said. One that cannot be
         // read is a problem already.
-        let Ok(mut file) = fs::File::open(page.path()) else { continue };
+        let Ok(mut file) = page.decoded() else { continue };
         if file.read_to_end(&mut source).is_err() || memchr::memmem::find(&source, b"integrity").is_none() {
             continue;
         }
@@ -216,30 +218,39 @@ fn open_root(root: &Path) -> Result<PathBuf, ScanError> {
 /// Everything about the files but their bytes.
 fn describe(
     root: &Path,
-    found: Vec<Found>,
+    found: &[Found],
     rules: &Rules,
     generated: &HashSet<&Key>,
     problems: &mut Vec<ScanProblem>,
 ) -> Vec<SiteFile> {
-    let applied: Vec<_> = found.iter().map(|file| rules.apply(&file.matching)).collect();
-    let named: Vec<_> = found
-        .iter()
-        .zip(&applied)
-        .map(|(file, applied)| Named { key: &file.key, content_type: content_type(&file.key, applied) })
-        .collect();
+    let mut described = Vec::with_capacity(found.len());
+    for file in found {
+        let mut applied = rules.apply(&file.matching);
+        if generated.contains(&file.key) {
+            applied.precompressed = None;
+        }
+        let has = |key: &str| found.binary_search_by(|found| found.key.as_str().cmp(key)).is_ok();
+        let head = || precompressed::head_of(&root.join(file.key.as_str()));
+        match precompressed::served(&file.key, &applied, rules, has, head) {
+            Ok(served) => described.push((file, applied, served)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let named: Vec<_> =
+        described.iter().map(|(file, _, served)| Named { key: &file.key, content_type: served.content_type }).collect();
     let fingerprints = Fingerprints::of(root, &named);
     // Most files share their headers with many others.
     let mut shared: HashSet<Arc<Headers>> = HashSet::new();
     let root: Arc<Path> = root.into();
     let mut files = Vec::with_capacity(found.len());
-    for ((file, applied), by_name) in found.into_iter().zip(applied).zip(fingerprints.judgements()) {
+    for ((file, applied, served), by_name) in described.into_iter().zip(fingerprints.judgements()) {
         let fingerprint = match applied.fingerprinted {
             // Another content in each environment, under one name.
             _ if generated.contains(&file.key) => Fingerprint::No,
             Some((true, rule)) => Fingerprint::Certain(Evidence::Rule { number: rule.number }),
             Some((false, _)) => Fingerprint::No,
             // A page's address is what people keep, whatever its name looks like.
-            None if media_type::is_html(content_type(&file.key, &applied)) => Fingerprint::No,
+            None if media_type::is_html(served.content_type) => Fingerprint::No,
             // A rule says how long it is cached: history must not.
             None if *by_name == Fingerprint::Likely && applied.cache_control.is_some() => Fingerprint::No,
             None => by_name.clone(),
@@ -249,7 +260,7 @@ fn describe(
         {
             problems.push(ScanProblem::FingerprintedRoot { path: ROOT.into(), rule: rule.to_string() });
         }
-        let (headers, role) = headers_and_role(&file.key, &applied, &fingerprint);
+        let (headers, role) = headers_and_role(&file.key, &applied, &served, &fingerprint);
         if let Some((value, rule)) = applied.cache_control
             && role != Role::Fingerprinted
             && is_immutable(value)
@@ -265,13 +276,13 @@ fn describe(
             shared.insert(Arc::clone(&headers));
             headers
         });
-        let encoding = applied.content_encoding.unwrap_or_default();
         files.push(SiteFile {
-            key: file.key,
+            key: file.key.clone(),
             root: Arc::clone(&root),
             sha256: Sha256::of(b""),
             size: 0,
-            encoding,
+            encoding: served.encoding,
+            precompressed: served.precompressed,
             headers,
             role,
             fingerprint,
@@ -290,14 +301,14 @@ fn is_partial(key: &Key) -> bool {
         && fingerprint::name_looks_hashed(key.as_str())
 }
 
-fn content_type<'a>(key: &Key, applied: &Applied<'a>) -> &'a str {
-    let name = key.as_str().rsplit('/').next().unwrap_or_default();
-    applied.content_type.unwrap_or_else(|| media_type::of_name(name))
-}
-
-fn headers_and_role(key: &Key, applied: &Applied<'_>, fingerprint: &Fingerprint) -> (Headers, Role) {
+fn headers_and_role(
+    key: &Key,
+    applied: &Applied<'_>,
+    served: &Served<'_>,
+    fingerprint: &Fingerprint,
+) -> (Headers, Role) {
     let text = |value: Option<&str>| value.map(str::to_owned);
-    let content_type = content_type(key, applied);
+    let content_type = served.content_type;
     let role = if key.as_str() == ROOT {
         Role::Root
     } else if matches!(fingerprint, Fingerprint::Certain(_)) {
@@ -308,11 +319,10 @@ fn headers_and_role(key: &Key, applied: &Applied<'_>, fingerprint: &Fingerprint)
         Role::Entry
     };
     let default_cache = if role == Role::Fingerprinted { CACHE_FINGERPRINTED } else { CACHE_REVALIDATE };
-    let encoding = applied.content_encoding.unwrap_or_default();
     let headers = Headers {
         content_type: content_type.to_owned(),
         cache_control: Some(applied.cache_control.map_or(default_cache, |(v, _)| v).to_owned()),
-        content_encoding: text(encoding.header()),
+        content_encoding: text(served.content_encoding()),
         content_disposition: text(applied.content_disposition),
         content_language: text(applied.content_language),
         redirect: text(applied.redirect),

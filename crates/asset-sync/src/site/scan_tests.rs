@@ -374,7 +374,7 @@ fn what_vanishes_before_it_is_read_is_named() {
     let dir = tree(&[("a.txt", b"a"), ("b.txt", b"b"), ("c.txt", b"c")]);
     let options = ScanOptions::default();
     let walk = walk(&fs::canonicalize(dir.path()).unwrap(), &options);
-    let mut files = describe(dir.path(), walk.found, &options.rules, &HashSet::new(), &mut Vec::new());
+    let mut files = describe(dir.path(), &walk.found, &options.rules, &HashSet::new(), &mut Vec::new());
     fs::remove_file(dir.path().join("a.txt")).unwrap();
     fs::remove_file(dir.path().join("b.txt")).unwrap();
     fs::create_dir(dir.path().join("b.txt")).unwrap();

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,9 @@ use std::sync::Arc;
 use super::SiteFile;
 use super::values::{Filling, Kind};
 use crate::Error;
+
+/// How much of a file that the build compressed is decoded to look into it, in bytes.
+const MAX_DECODED: u64 = 64 * 1024 * 1024;
 
 /// Where the bytes of a file come from, before content encoding. `Debug` shows none of them.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -80,13 +83,27 @@ impl SiteFile {
         })
     }
 
-    /// The bytes before encoding, all at once.
+    /// The file on disk, decoded where the build compressed it: then at most 64 MiB, and what cannot be decoded is
+    /// not there.
+    pub(super) fn decoded(&self) -> io::Result<Box<dyn Read + Send>> {
+        let file = File::open(self.path())?;
+        Ok(match self.precompressed {
+            None => Box::new(file),
+            Some(encoding) => match encoding.decode(file) {
+                Some(decoded) => Box::new(decoded.take(MAX_DECODED)),
+                None => Box::new(io::empty()),
+            },
+        })
+    }
+
+    /// The bytes before any encoding, by this program or by the build, all at once.
     pub(super) fn content(&self) -> io::Result<FileContent<'_>> {
         if let Source::Generated(bytes) = &self.source {
             let whole = 0..bytes.len();
             return Ok(FileContent { bytes: Cow::Borrowed(bytes), values: vec![whole] });
         }
-        let source = fs::read(self.path())?;
+        let mut source = Vec::new();
+        self.decoded()?.read_to_end(&mut source)?;
         let Source::Template(filling, kind) = &self.source else {
             return Ok(FileContent { bytes: Cow::Owned(source), values: Vec::new() });
         };

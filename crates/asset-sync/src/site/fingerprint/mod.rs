@@ -64,7 +64,6 @@ impl Fingerprints {
 
     /// Whether the name of a file that is not in the site carries a hash: by its folder, by its shape, or by the style
     /// of the names in its folder. `path` is relative to the site.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the pre-flight asks for missing chunks"))]
     #[expect(clippy::unused_self, reason = "the styles of its folders come with the next change")]
     pub(super) fn carries_hash(&self, path: &str) -> bool {
         name_looks_hashed(path)

@@ -98,40 +98,6 @@ pub(super) fn classify(keys: &[&Key]) -> Vec<bool> {
         .collect()
 }
 
-/// What is known about the names of a site's files.
-#[derive(Debug)]
-pub(super) struct Fingerprints {
-    hashed: Vec<(String, Option<u8>, usize)>,
-}
-
-impl Fingerprints {
-    pub(super) fn of(_root: &std::path::Path, files: &[Named<'_>]) -> Self {
-        let keys: Vec<&Key> = files.iter().map(|file| file.key).collect();
-        let hashed = keys.iter().zip(classify(&keys)).filter(|(_, hashed)| *hashed).filter_map(|(key, _)| {
-            let (directory, name) = key.as_str().rsplit_once('/').unwrap_or(("", key.as_str()));
-            candidate(name).map(|(separator, token)| (directory.to_owned(), separator, token.len()))
-        });
-        Self { hashed: hashed.collect() }
-    }
-
-    /// Whether the name of a file that is not in the site carries a hash.
-    pub(super) fn carries_hash(&self, path: &str) -> bool {
-        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
-        candidate(name).is_some_and(|(separator, token)| {
-            judge(token) == Verdict::Certain
-                || (!is_plain(token) && self.hashed.contains(&(directory.to_owned(), separator, token.len())))
-        })
-    }
-}
-
-/// A file whose name is to be judged.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Named<'a> {
-    pub(super) key: &'a Key,
-    #[expect(dead_code)]
-    pub(super) content_type: &'a str,
-}
-
 /// The token of a file name that may be a hash, and the separator before it (none where the token
 /// is the whole stem).
 pub(super) fn candidate(name: &str) -> Option<(Option<u8>, &str)> {

@@ -93,6 +93,9 @@ pub enum PlaceholderFault {
     /// A file too large to be a template.
     #[error("is in a file of more than 16 MiB: take it out of the templates, and let it read the generated env.json")]
     TooLarge,
+    /// A file that the build compressed.
+    #[error("is in a file that the build compressed, which takes no values: let the build leave it uncompressed")]
+    Precompressed,
 }
 
 /// A placeholder that cannot be filled in.

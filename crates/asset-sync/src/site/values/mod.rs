@@ -283,7 +283,7 @@ mod tests {
         let values = SiteValues::new(input(&[])).unwrap();
         let takes = |values: &SiteValues, key: &str| {
             let key = Key::new(key).unwrap();
-            values.selects(&key, media_type::of_name(key.as_str().rsplit('/').next().unwrap()))
+            values.selects(&key, media_type::of_key(key.as_str()))
         };
         for (key, expected) in [
             ("index.html", true),
