@@ -12,6 +12,7 @@ mod address;
 mod encoding;
 pub(crate) mod fingerprint;
 mod hash;
+mod hosts;
 mod html;
 mod key;
 mod manifest;
@@ -87,7 +88,7 @@ pub struct SiteFile {
 pub struct Site {
     /// The files, sorted by key, no key twice.
     pub files: Vec<SiteFile>,
-    /// What was left out, hidden (dot files and the like), or by a rule, as paths within the site;
+    /// What was left out, hidden (dot files and the like), of another host, or by a rule, as paths within the site;
     /// a directory that was left out whole stands here once.
     pub skipped: Vec<PathBuf>,
     /// Rules that matched no file: most often a misspelt glob, and worth a warning.

@@ -273,6 +273,19 @@ pub enum ScanWarning {
         /// A glob that matches the examples.
         glob: String,
     },
+    /// Configuration of another host, which was left out.
+    #[error(
+        "{}: configuration of {host}, which S3 and CloudFront do not read, was left out. Instead, {instead}. A rule with `include = true` uploads it all the same",
+        names(.paths.iter().map(|path| path.to_string_lossy()))
+    )]
+    HostFiles {
+        /// The paths within the site, sorted.
+        paths: Vec<PathBuf>,
+        /// Who reads it.
+        host: &'static str,
+        /// What does the same here.
+        instead: &'static str,
+    },
     /// Compressed copies that lie beside their originals.
     #[error(
         "{} beside the original, and S3 does not choose between them: no browser gets a compressed copy unless a page names it. Leave copies out by a rule with `include = false`, and let `content-encoding` compress the originals",

@@ -69,8 +69,8 @@ impl fmt::Debug for ScanOptions {
 /// Walks the directory `root`, hashes every file, and decides its headers and role.
 ///
 /// Links that stay inside the directory are followed. Dot files, dot directories except
-/// `.well-known`, and `Thumbs.db` are left out, and so is what a rule says to leave out. All
-/// problems of all files are reported together. Memory is a small constant per file, whatever the
+/// `.well-known`, `Thumbs.db` and configuration files of other hosts (`_redirects`) are left out,
+/// and so is what a rule says to leave out. All problems of all files are reported together. Memory is a small constant per file, whatever the
 /// files' sizes.
 ///
 /// This blocks; call it from `spawn_blocking` in async code.
@@ -136,6 +136,7 @@ fn read(root: &Path, options: &ScanOptions, preflight: Option<&PreflightOptions>
         path: files[index].key.as_str().into(),
         placeholder,
     }));
+    warnings.extend(walk.warnings());
     warnings.extend(precompressed::warnings(&files, &options.rules));
     let Walk { skipped, matched, .. } = walk;
     let rules = options.rules.as_slice().iter().zip(matched);

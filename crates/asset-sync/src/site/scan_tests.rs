@@ -201,6 +201,50 @@ fn hidden_files_are_left_out_and_named() {
 }
 
 #[test]
+fn configuration_of_other_hosts_is_left_out_and_named() {
+    let dir = tree(&[
+        ("index.html", b"x"),
+        ("_headers", b"/*\n  X-A: b"),
+        ("_redirects", b"/* /index.html 200"),
+        (".htaccess", b"RewriteEngine On"),
+        ("a/.htaccess", b"RewriteEngine On"),
+        ("b/.htaccess", b"RewriteEngine On"),
+        ("c/.htaccess", b"RewriteEngine On"),
+        (".cache/.htaccess", b""),
+        ("staticwebapp.config.json", b"{}"),
+        ("vercel.json", b"{}"),
+        ("web.config", b"<configuration/>"),
+        ("_worker.js/index.js", b""),
+        ("routes.json", b"{}"),
+        ("static.json", b"{\"items\": []}"),
+    ]);
+    let site = scan(dir.path(), &ScanOptions::default()).unwrap();
+    assert_eq!(keys(&site), ["index.html", "routes.json", "static.json"]);
+    assert!(
+        site.skipped.contains(&PathBuf::from("_redirects")) && site.skipped.contains(&PathBuf::from("a/.htaccess"))
+    );
+    let text = site.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    insta::assert_snapshot!(text, @r#"
+    ".htaccess", "a/.htaccess", "b/.htaccess" and 1 more: configuration of Apache, which S3 and CloudFront do not read, was left out. Instead, redirect and rewrite in a CloudFront function, set `cache-control` and the like by rules, and other headers by a response headers policy of the distribution. A rule with `include = true` uploads it all the same
+    "_headers": configuration of Netlify and Cloudflare Pages, which S3 and CloudFront do not read, was left out. Instead, set `cache-control` and the like by rules, and other headers by a response headers policy of the distribution. A rule with `include = true` uploads it all the same
+    "_redirects": configuration of Netlify and Cloudflare Pages, which S3 and CloudFront do not read, was left out. Instead, redirect in a CloudFront function, or by rules with `redirect` where an S3 website endpoint serves the site. A rule with `include = true` uploads it all the same
+    "_worker.js/index.js": configuration of Cloudflare Pages, which S3 and CloudFront do not read, was left out. Instead, run code in a CloudFront function or behind another origin of the distribution. A rule with `include = true` uploads it all the same
+    "staticwebapp.config.json": configuration of Azure Static Web Apps, which S3 and CloudFront do not read, was left out. Instead, redirect and rewrite in a CloudFront function, set `cache-control` and the like by rules, and other headers by a response headers policy of the distribution. A rule with `include = true` uploads it all the same
+    "vercel.json": configuration of Vercel, which S3 and CloudFront do not read, was left out. Instead, redirect and rewrite in a CloudFront function, set `cache-control` and the like by rules, and other headers by a response headers policy of the distribution. A rule with `include = true` uploads it all the same
+    "web.config": configuration of IIS, which S3 and CloudFront do not read, was left out. Instead, redirect and rewrite in a CloudFront function, set `cache-control` and the like by rules, and other headers by a response headers policy of the distribution. A rule with `include = true` uploads it all the same
+    "#);
+
+    let rules = "[[rule]]\nglob = ['_*', '**/.htaccess', '*.json', '_worker.js/*']\ninclude = true\n\
+                 [[rule]]\nglob = 'web.config'\ninclude = false\n";
+    let site = scan(dir.path(), &with_rules(rules)).unwrap();
+    assert!(site.warnings.is_empty(), "{:?}", site.warnings);
+    assert!(
+        ["_redirects", "a/.htaccess", "vercel.json", "_worker.js/index.js"].iter().all(|key| keys(&site).contains(key))
+    );
+    assert!(!keys(&site).contains(&"web.config"));
+}
+
+#[test]
 fn private_files_are_refused_whatever_a_rule_says() {
     let pem = b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
     let dir = tree(&[

@@ -9,8 +9,9 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use unicode_normalization::UnicodeNormalization as _;
 use walkdir::{DirEntry, WalkDir};
 
+use super::hosts::{HostFile, host_file};
 use super::scan::ScanOptions;
-use super::{Key, ScanProblem};
+use super::{Key, ScanProblem, ScanWarning};
 
 /// Hidden on a site although it is a directory of a web standard (RFC 8615).
 const WELL_KNOWN: &str = ".well-known";
@@ -29,6 +30,8 @@ pub(super) struct Walk {
     pub(super) found: Vec<Found>,
     /// Paths within the site that were left out; a hidden directory once.
     pub(super) skipped: Vec<PathBuf>,
+    /// Configuration files of other hosts that no rule speaks of, with their paths; left out.
+    host_files: Vec<(&'static HostFile, PathBuf)>,
     pub(super) problems: Vec<ScanProblem>,
     /// For each rule, whether it matched anything.
     pub(super) matched: Vec<bool>,
@@ -69,9 +72,26 @@ pub(super) fn walk(root: &Path, options: &ScanOptions) -> Walk {
     // Once, and not name by name in each directory.
     let mut walk = walker.walk;
     walk.skipped.sort_unstable();
+    walk.host_files.sort_unstable_by(|(_, a), (_, b)| a.cmp(b));
     walk.found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     name_clashes(&walk.found, &mut walk.problems);
     walk
+}
+
+impl Walk {
+    /// One warning for each kind of configuration file of another host.
+    pub(super) fn warnings(&self) -> Vec<ScanWarning> {
+        let mut kinds: Vec<(&HostFile, Vec<PathBuf>)> = Vec::new();
+        for (file, path) in &self.host_files {
+            match kinds.iter_mut().find(|(kind, _)| kind.name == file.name) {
+                Some((_, paths)) => paths.push(path.clone()),
+                None => kinds.push((file, vec![path.clone()])),
+            }
+        }
+        let warning =
+            |(file, paths): (&HostFile, _)| ScanWarning::HostFiles { paths, host: file.host, instead: file.instead };
+        kinds.into_iter().map(warning).collect()
+    }
 }
 
 struct Walker<'a> {
@@ -136,6 +156,14 @@ impl Walker<'_> {
     fn file(&mut self, entry: &DirEntry, text: &str, is_hidden: bool) {
         let path = || PathBuf::from(text);
         let (included, matching) = self.included(text, is_hidden);
+        if self.hidden.is_none()
+            && self.options.rules.include(&matching).is_none()
+            && let Some(file) = host_file(self.root, text)
+        {
+            self.walk.host_files.push((file, path()));
+            self.skip(path());
+            return;
+        }
         if !included {
             self.skip(path());
             return;
