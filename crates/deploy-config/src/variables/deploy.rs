@@ -79,7 +79,7 @@ declare_inputs! {
     "A file of rules by glob" {
         group: Group::Release,
         details: "The rules set headers, compression and redirects of the files that a glob \
-            matches.",
+            matches, and leave files out. [The rules file](rules.md) has every key, with examples.",
         presence: Presence::Optional("the built-in rules alone hold"),
         example: "/site-rules.toml",
         read_by: RUN,
