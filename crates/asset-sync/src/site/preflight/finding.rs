@@ -134,23 +134,24 @@ impl fmt::Display for Finding {
             }
             FindingKind::MissingReference => {
                 write!(f, ": refers to {reference}")?;
-                let shown = target.as_ref().map(|target| format!("{target:?}"));
-                let key = shown.filter(|key| key != reference);
-                if let Some(key) = &key {
+                let key = target.as_ref().map(|target| format!("{target:?}"));
+                if let Some(key) = key.filter(|key| key != reference) {
                     write!(f, ", that is {key}")?;
                 }
-                let which = if key.is_some() { ", " } else { ", which " };
                 match instead {
-                    None => write!(f, "{which}is not in the build"),
-                    Some(Instead::LeftOut) => {
-                        write!(f, "{which}was left out as hidden or by a rule: a rule with `include = true` takes it")
-                    }
+                    None => f.write_str(", which is not in the build"),
+                    Some(Instead::LeftOut) => f.write_str(
+                        ", which was left out as hidden or by a rule: a rule with `include = true` takes it",
+                    ),
                     Some(Instead::OtherCase(key)) => {
-                        write!(f, "{which}is not in the build; there is {key:?}, in other upper and lower case")
+                        write!(f, ", which is not in the build; there is {key:?}, in other upper and lower case")
                     }
                 }
             }
-            FindingKind::Secret => write!(f, ": {reference}: take it out of the build"),
+            FindingKind::Secret => write!(
+                f,
+                ": {reference}: take it out of the build (if it is real and was published before, replace it too)"
+            ),
             FindingKind::SourceMap => write!(f, ": {reference}, which shows the source code to everyone"),
         }
     }

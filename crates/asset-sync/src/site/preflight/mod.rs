@@ -272,7 +272,7 @@ impl<'a> Look<'a> {
         let (Some(language), Some(content)) = (language(file), content) else { return report };
         let bytes = &*content.bytes;
         for (at, what) in self.secrets.find(bytes) {
-            found(Some(line_of(bytes, at)), FindingKind::Secret, what);
+            found(Some(line_of(bytes, at)), FindingKind::Secret, &format!("holds what looks like {what}"));
         }
         if let Some(at) =
             script::embedded_source_map(bytes).filter(|_| matches!(language, Language::Css | Language::Script))

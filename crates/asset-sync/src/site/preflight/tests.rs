@@ -52,9 +52,9 @@ fn lines(findings: &[Finding]) -> String {
     findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// Not written in one piece, so that no scanner takes this file for a leak.
+/// GitHub's published example. Not written in one piece, so that no scanner takes this file for a leak.
 fn token() -> String {
-    format!("ghp_{}", "a1B2".repeat(9))
+    format!("ghp_{}", "zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ0mLq17")
 }
 
 fn broken() -> Vec<(&'static str, String)> {
@@ -84,9 +84,9 @@ fn all_findings_at_once_with_file_line_and_reference() {
     let found = look(&borrowed(&files), "", PreflightOptions::default());
     insta::assert_snapshot!(lines(&found.refusals), @r#"
     "assets/app.js" line 1: refers to "./gone.js", that is "assets/gone.js", which is not in the build: build again, or mend the reference, or allow it by a rule with `allow = "missing-reference"`
-    "assets/app.js" line 2: holds what looks like a GitHub token: take it out of the build, and revoke it if it was ever published, or allow it by a rule with `allow = "secret"`
+    "assets/app.js" line 2: holds what looks like a GitHub token: take it out of the build (if it is real and was published before, replace it too), or allow it by a rule with `allow = "secret"`
     "assets/style.css" line 1: refers to "fonts/gone.woff2", that is "assets/fonts/gone.woff2", which is not in the build: build again, or mend the reference, or allow it by a rule with `allow = "missing-reference"`
-    "backup.p12": is a store of private keys: take it out of the build, and revoke it if it was ever published, or allow it by a rule with `allow = "secret"`
+    "backup.p12": is a store of private keys: take it out of the build (if it is real and was published before, replace it too), or allow it by a rule with `allow = "secret"`
     "docs/index.html" line 1: refers to "/assets/gone.css", that is "assets/gone.css", which is not in the build: build again, or mend the reference, or allow it by a rule with `allow = "missing-reference"`
     "docs/index.html" line 3: refers to "gone%20too.png", that is "docs/gone too.png", which is not in the build: build again, or mend the reference, or allow it by a rule with `allow = "missing-reference"`
     "docs/index.html" line 3: refers to "gone.png", that is "docs/gone.png", which is not in the build: build again, or mend the reference, or allow it by a rule with `allow = "missing-reference"`
