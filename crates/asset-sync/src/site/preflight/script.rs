@@ -2,8 +2,10 @@
 //!
 //! Two steps: a fast search for what reads like a reference, and, only for a file where one of
 //! those leads nowhere, a reading that tells code from strings, comments, templates and regular
-//! expressions. A file that cannot be read with certainty gives no findings.
+//! expressions. Where a file cannot be read with certainty, only the import and export statements
+//! at its top give findings.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::ops::Range;
 
@@ -11,12 +13,19 @@ use memchr::memmem;
 
 use super::reference::{Reference, ReferenceKind};
 
-/// Longest reference that is looked at, in bytes.
+mod code;
+mod prologue;
+
+use code::Code;
+
+/// Longest reference that is looked at, in bytes; also the longest gap with comments between its tokens,
+/// so that a hostile file is searched in linear time.
 const MAX_LENGTH: usize = 1000;
 /// How Vite starts the list of a chunk's preloads.
 const PRELOADS: &[u8] = b"m.f=[";
 /// It stands at the top of a chunk: within this many bytes.
 const PRELOADS_BEFORE: usize = 64 * 1024;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 fn is_identifier(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80
@@ -26,80 +35,159 @@ fn skip_space(source: &[u8], at: usize) -> usize {
     at + source[at..].iter().take_while(|b| b.is_ascii_whitespace()).count()
 }
 
-/// A plain string at `at`, without escapes and substitutions, and the offset after it.
+/// Skips spaces and comments, as `/* webpackChunkName: "x" */`.
+fn skip_trivia(source: &[u8], start: usize) -> usize {
+    let limit = source.len().min(start + MAX_LENGTH);
+    let mut at = start;
+    loop {
+        at = skip_space(source, at);
+        let rest = source.get(at..limit).unwrap_or_default();
+        let length = if rest.starts_with(b"//") {
+            memchr::memchr2(b'\n', b'\r', rest)
+        } else if rest.starts_with(b"/*") {
+            memmem::find(&rest[2..], b"*/").map(|length| length + 4)
+        } else {
+            None
+        };
+        let Some(length) = length else { return at };
+        at += length;
+    }
+}
+
+/// `source` without the spaces and `/* */` comments at its end.
+fn trim_trivia_end(source: &[u8]) -> &[u8] {
+    let limit = source.len().saturating_sub(MAX_LENGTH);
+    let mut rest = source.trim_ascii_end();
+    while rest.ends_with(b"*/") && rest.len() > limit {
+        let Some(open) = memmem::rfind(&rest[limit..rest.len() - 2], b"/*") else { break };
+        rest = rest[..limit + open].trim_ascii_end();
+    }
+    rest
+}
+
+/// Whether a word that starts at `at` is one, and no end of a longer one or name of a member.
+fn is_keyword(source: &[u8], at: usize) -> bool {
+    let before = &source[..at];
+    let is_member = before.ends_with(b".") && !before.ends_with(b"...");
+    let is_after_name = before.last().is_some_and(|b| is_identifier(*b) || *b == b'#');
+    !is_member && (!is_after_name || before.ends_with(BYTE_ORDER_MARK))
+}
+
+/// The text of a plain string at `at`, as it is written, and the offset after it.
 fn literal(source: &[u8], at: usize) -> Option<(&str, usize)> {
     let quote = *source.get(at).filter(|b| matches!(b, b'"' | b'\'' | b'`'))?;
     let rest = &source[at + 1..];
-    let length = rest.iter().take(MAX_LENGTH).position(|b| *b == quote)?;
+    let mut escaped = false;
+    let length = rest.iter().take(MAX_LENGTH).position(|b| {
+        let ends = *b == quote && !escaped;
+        escaped = *b == b'\\' && !escaped;
+        ends
+    })?;
     let text = std::str::from_utf8(&rest[..length]).ok()?;
-    let plain = !text.contains(['\\', '\n', '\r', '$']);
+    let plain = !text.contains(['\n', '\r']) && !(quote == b'`' && text.contains("${"));
     plain.then_some((text, at + 1 + length + 1))
+}
+
+/// Resolves the escapes of a string, as minifiers write them for what is not ASCII.
+fn unescaped(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('\\') {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut rest = text;
+    // Of a character outside of the basic plane each half may have an escape.
+    let mut units: Vec<u16> = Vec::new();
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        units.extend(plain.encode_utf16());
+        let kind = escape.chars().next()?;
+        let after = &escape[kind.len_utf8()..];
+        let (digits, end) = match kind {
+            'x' => (after.get(..2)?, 2),
+            'u' if after.starts_with('{') => after.find('}').map(|end| (&after[1..end], end + 1))?,
+            'u' => (after.get(..4)?, 4),
+            // Control characters and line ends stand in no address.
+            _ if kind.is_ascii_alphanumeric() || kind.is_control() => return None,
+            _ => {
+                units.extend(kind.encode_utf16(&mut [0; 2]).iter());
+                rest = after;
+                continue;
+            }
+        };
+        let number = u32::from_str_radix(digits, 16).ok()?;
+        match u16::try_from(number) {
+            Ok(unit) => units.push(unit),
+            Err(_) => units.extend(char::from_u32(number)?.encode_utf16(&mut [0; 2]).iter()),
+        }
+        rest = &after[end..];
+    }
+    units.extend(rest.encode_utf16());
+    String::from_utf16(&units).ok().map(Cow::Owned)
 }
 
 /// What reads like a reference: relative or absolute paths in `import`, `export … from`,
 /// `import(…)`, `new URL(…, import.meta.url)`, and Vite's list of preloads.
 pub(super) fn references(source: &[u8]) -> Vec<Reference> {
     let mut found = Vec::new();
-    for at in memmem::find_iter(source, b"import") {
-        let before = at.checked_sub(1).map_or(b' ', |b| source[b]);
-        if is_identifier(before) || matches!(before, b'.' | b'#') {
-            continue;
-        }
-        let after = at + b"import".len();
+    for at in memmem::find_iter(source, b"import").filter(|at| is_keyword(source, *at)) {
+        let mut after = at + b"import".len();
         if source[after..].starts_with(b".meta.url") {
             found.extend(new_url(source, at));
             continue;
         }
-        let next = skip_space(source, after);
+        // `import.defer(…)` and `import.source(…)`, two proposals.
+        after +=
+            [b".defer".as_slice(), b".source"].iter().find(|p| source[after..].starts_with(p)).map_or(0, |p| p.len());
+        let next = skip_trivia(source, after);
         if source.get(next) == Some(&b'(') {
-            let specifier = literal(source, skip_space(source, next + 1));
+            let specifier = literal(source, skip_trivia(source, next + 1));
             let specifier = specifier.filter(|(_, end)| ends_argument(source, *end));
             found.extend(specifier.and_then(|s| module(at, s, ReferenceKind::DynamicImport)));
         } else {
             found.extend(literal(source, next).and_then(|s| module(at, s, ReferenceKind::StaticImport)));
         }
     }
-    for at in memmem::find_iter(source, b"from") {
-        let before = at.checked_sub(1).map_or(b'.', |b| source[b]);
-        if !is_identifier(before) && before != b'.' {
-            let specifier = literal(source, skip_space(source, at + b"from".len()));
-            found.extend(specifier.and_then(|s| module(at, s, ReferenceKind::StaticImport)));
-        }
+    for at in memmem::find_iter(source, b"from").filter(|at| *at > 0 && is_keyword(source, *at)) {
+        let specifier = literal(source, skip_trivia(source, at + b"from".len()));
+        found.extend(specifier.and_then(|s| module(at, s, ReferenceKind::StaticImport)));
     }
     found.extend(preloads(source));
     found
 }
 
 fn ends_argument(source: &[u8], at: usize) -> bool {
-    matches!(source.get(skip_space(source, at)), Some(b')' | b','))
+    matches!(source.get(skip_trivia(source, at)), Some(b')' | b','))
 }
 
 /// A module's specifier that is an address: others are names, which import maps resolve.
 fn module(at: usize, (text, end): (&str, usize), kind: ReferenceKind) -> Option<Reference> {
+    let text = unescaped(text)?;
     let is_address = ["./", "../", "/"].iter().any(|start| text.starts_with(start));
-    is_address.then(|| Reference { span: at..end, text: text.to_owned(), kind })
+    is_address.then(|| Reference { span: at..end, text: text.into_owned(), kind })
 }
 
 /// `new URL("x.png", import.meta.url)`, by the place of its `import`. It makes an address, and asks
 /// for nothing unless a worker is started with it.
 fn new_url(source: &[u8], import: usize) -> Option<Reference> {
     let end = import + b"import.meta.url".len();
-    if source.get(skip_space(source, end)) != Some(&b')') {
+    let mut next = skip_trivia(source, end);
+    if source.get(next) == Some(&b',') {
+        next = skip_trivia(source, next + 1);
+    }
+    if source.get(next) != Some(&b')') {
         return None;
     }
-    let before = source[..import].trim_ascii_end().strip_suffix(b",")?.trim_ascii_end();
+    let before = trim_trivia_end(trim_trivia_end(&source[..import]).strip_suffix(b",")?);
     let quote = *before.last().filter(|b| matches!(b, b'"' | b'\'' | b'`'))?;
     let inner = &before[..before.len() - 1];
     let length = inner.iter().rev().take(MAX_LENGTH).position(|b| *b == quote)?;
     let open = inner.len() - length - 1;
-    let (text, _) = literal(source, open)?;
-    let call = source[..open].trim_ascii_end().strip_suffix(b"(")?.trim_ascii_end();
-    let before_new = call.strip_suffix(b"URL")?.trim_ascii_end().strip_suffix(b"new")?;
+    let (text, _) = literal(source, open).filter(|(_, end)| *end == before.len())?;
+    let call = trim_trivia_end(trim_trivia_end(&source[..open]).strip_suffix(b"(")?);
+    let before_new = trim_trivia_end(call.strip_suffix(b"URL")?).strip_suffix(b"new")?;
     let start = before_new.len();
-    let separate = start.checked_sub(1).is_none_or(|at| !is_identifier(source[at]));
-    let is_worker = before_new.trim_ascii_end().ends_with(b"Worker(");
+    let text = unescaped(text)?.into_owned();
+    let is_worker = trim_trivia_end(before_new).ends_with(b"Worker(");
     let kind = if is_worker { ReferenceKind::Worker } else { ReferenceKind::Resource };
-    separate.then(|| Reference { span: start..end, text: text.to_owned(), kind })
+    is_keyword(source, start).then(|| Reference { span: start..end, text, kind })
 }
 
 /// The files a chunk of Vite's preloads before it imports another.
@@ -112,7 +200,8 @@ fn preloads(source: &[u8]) -> Vec<Reference> {
     let mut next = at + PRELOADS.len();
     let mut found = Vec::new();
     while let Some((text, end)) = literal(source, skip_space(source, next)) {
-        found.push(Reference { span: at..end, text: text.to_owned(), kind: ReferenceKind::PreloadList });
+        let Some(text) = unescaped(text) else { break };
+        found.push(Reference { span: at..end, text: text.into_owned(), kind: ReferenceKind::PreloadList });
         next = skip_space(source, end);
         match source.get(next) {
             Some(b',') => next += 1,
@@ -132,28 +221,6 @@ pub(super) fn embedded_source_map(source: &[u8]) -> Option<usize> {
     let line = &source[start..];
     let comment = line.starts_with(b"//") || line.starts_with(b"/*");
     (comment && line[2..].starts_with(SIGN)).then_some(start)
-}
-
-/// The stretches of a script that are code.
-#[derive(Debug)]
-pub(super) struct Code {
-    /// What is not: strings, comments, templates' text, regular expressions; in order.
-    other: Vec<Range<usize>>,
-}
-
-impl Code {
-    /// Tells code from the rest; none where that is not certain.
-    pub(super) fn read(source: &[u8]) -> Option<Self> {
-        let mut lexer = Lexer { source, at: 0, other: Vec::new(), open: Vec::new(), last: Last::Operator };
-        lexer.run()?;
-        Some(Self { other: lexer.other })
-    }
-
-    /// Whether the byte at this offset is code.
-    pub(super) fn contains(&self, at: usize) -> bool {
-        let index = self.other.partition_point(|range| range.end <= at);
-        self.other.get(index).is_none_or(|range| at < range.start)
-    }
 }
 
 /// The scripts of a file, told from its strings and comments only when somebody asks.
@@ -179,198 +246,6 @@ impl<'a> CodeIn<'a> {
     }
 }
 
-/// What came before, as far as it tells a division from a regular expression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Last {
-    /// Something that has a value: a name, a number, a string, `)`, `]`.
-    Value,
-    /// Something that wants one, or a new statement.
-    Operator,
-    /// `if`, `while`, `for`, `with`: a statement follows their parenthesis.
-    Condition,
-}
-
-/// What is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Open {
-    Bracket,
-    /// A parenthesis, and what comes after it.
-    Parenthesis(Last),
-    /// A brace, and what comes after it.
-    Brace(Last),
-    /// `${` in a template.
-    Substitution,
-}
-
-struct Lexer<'a> {
-    source: &'a [u8],
-    at: usize,
-    other: Vec<Range<usize>>,
-    open: Vec<Open>,
-    last: Last,
-}
-
-impl Lexer<'_> {
-    fn run(&mut self) -> Option<()> {
-        if self.source.starts_with(b"#!") {
-            self.line_comment();
-        }
-        while let Some(&byte) = self.source.get(self.at) {
-            match byte {
-                b'/' if self.next_is(b'/') => self.line_comment(),
-                b'/' if self.next_is(b'*') => {
-                    let end = self.at + 2 + memmem::find(&self.source[self.at + 2..], b"*/")? + 2;
-                    self.skip_to(end);
-                }
-                b'/' if self.last != Last::Value => self.regular_expression()?,
-                b'"' | b'\'' => self.string(byte)?,
-                b'`' => {
-                    self.at += 1;
-                    self.template(self.at - 1)?;
-                }
-                b'(' | b'[' | b'{' => self.opens(byte),
-                b')' | b']' | b'}' => self.closes(byte)?,
-                b'+' | b'-' if self.next_is(byte) => {
-                    // After a value it is a suffix, and the whole a value still.
-                    self.at += 2;
-                }
-                _ if is_identifier(byte) => self.word(),
-                _ if byte.is_ascii_whitespace() => self.at += 1,
-                _ => {
-                    self.last = Last::Operator;
-                    self.at += 1;
-                }
-            }
-        }
-        self.open.is_empty().then_some(())
-    }
-
-    fn next_is(&self, byte: u8) -> bool {
-        self.source.get(self.at + 1) == Some(&byte)
-    }
-
-    fn skip_to(&mut self, end: usize) {
-        self.other.push(self.at..end);
-        self.at = end;
-    }
-
-    fn line_comment(&mut self) {
-        let rest = &self.source[self.at..];
-        self.skip_to(self.at + memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len()));
-    }
-
-    fn string(&mut self, quote: u8) -> Option<()> {
-        let mut at = self.at + 1;
-        loop {
-            match *self.source.get(at)? {
-                b'\\' => at += 2,
-                b'\n' | b'\r' => return None,
-                byte if byte == quote => break,
-                _ => at += 1,
-            }
-        }
-        self.skip_to(at + 1);
-        self.last = Last::Value;
-        Some(())
-    }
-
-    /// The text of a template up to its end or to the next substitution.
-    fn template(&mut self, start: usize) -> Option<()> {
-        let mut at = self.at;
-        loop {
-            match *self.source.get(at)? {
-                b'\\' => at += 2,
-                b'`' => {
-                    self.other.push(start..at + 1);
-                    self.at = at + 1;
-                    self.last = Last::Value;
-                    return Some(());
-                }
-                b'$' if self.source.get(at + 1) == Some(&b'{') => {
-                    self.other.push(start..at + 2);
-                    self.at = at + 2;
-                    self.open.push(Open::Substitution);
-                    self.last = Last::Operator;
-                    return Some(());
-                }
-                _ => at += 1,
-            }
-        }
-    }
-
-    fn regular_expression(&mut self) -> Option<()> {
-        let mut at = self.at + 1;
-        let mut in_class = false;
-        loop {
-            match *self.source.get(at)? {
-                b'\\' => at += 1,
-                b'\n' | b'\r' => return None,
-                b'[' => in_class = true,
-                b']' => in_class = false,
-                b'/' if !in_class => break,
-                _ => {}
-            }
-            at += 1;
-        }
-        at += 1;
-        at += self.source[at..].iter().take_while(|b| b.is_ascii_alphabetic()).count();
-        self.skip_to(at);
-        self.last = Last::Value;
-        Some(())
-    }
-
-    fn opens(&mut self, byte: u8) {
-        self.open.push(match byte {
-            b'(' if self.last == Last::Condition => Open::Parenthesis(Last::Operator),
-            b'(' => Open::Parenthesis(Last::Value),
-            b'[' => Open::Bracket,
-            // After `)`, `;`, `{`, `}`, `=>` or a word it is a block; else an object.
-            _ if self.last == Last::Value || self.begins_statement() => Open::Brace(Last::Operator),
-            _ => Open::Brace(Last::Value),
-        });
-        self.last = Last::Operator;
-        self.at += 1;
-    }
-
-    fn begins_statement(&self) -> bool {
-        let before = self.source[..self.at].trim_ascii_end();
-        before.is_empty()
-            || before.ends_with(b"=>")
-            || before.last().is_some_and(|b| matches!(b, b';' | b'{' | b'}' | b')'))
-            || [b"else".as_slice(), b"do"].iter().any(|word| before.ends_with(word))
-    }
-
-    fn closes(&mut self, byte: u8) -> Option<()> {
-        let last = match (byte, self.open.pop()?) {
-            (b')', Open::Parenthesis(last)) | (b'}', Open::Brace(last)) => last,
-            (b']', Open::Bracket) => Last::Value,
-            (b'}', Open::Substitution) => {
-                self.at += 1;
-                return self.template(self.at);
-            }
-            _ => return None,
-        };
-        self.last = last;
-        self.at += 1;
-        Some(())
-    }
-
-    fn word(&mut self) {
-        let start = self.at;
-        let length = self.source[start..].iter().take_while(|b| is_identifier(**b)).count();
-        let word = &self.source[start..start + length];
-        let is_member = start.checked_sub(1).is_some_and(|at| self.source[at] == b'.');
-        self.last = match word {
-            _ if is_member => Last::Value,
-            b"if" | b"while" | b"for" | b"with" => Last::Condition,
-            b"return" | b"typeof" | b"case" | b"in" | b"of" | b"delete" | b"void" | b"throw" | b"new"
-            | b"instanceof" | b"do" | b"else" | b"yield" | b"await" | b"extends" | b"default" => Last::Operator,
-            _ => Last::Value,
-        };
-        self.at += length;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -388,7 +263,7 @@ mod tests {
         let source = r#"import "./a.js"; import b from'./b.js';import{c as d}from"../c.js";export*from "/d.js"
 const e = () => import("./e.js"), f = import( './f.js' , { with: { type: "json" } }), g = import(`./g.js`);
 new Worker(new URL("h.js", import.meta.url)); x=new URL('./i.png',import.meta.url).href
-import react from "react"; import("lodash"); import("./" + name); import(`./${name}.js`); import(/* @vite-ignore */ "./no.js");
+import react from "react"; import("lodash"); import("./" + name); import(`./${name}.js`);
 obj.import("./no.js"); reimport("./no.js"); Array.from("./no.js"); new URL("./no.js", location.href); new URL(no, import.meta.url);
 // import "./no.js"
 /* import("./no.js") */ const s = "import './no.js'", t = 'import("./no.js")', u = `import "./no.js" ${ import("./j.js") } from "./no.js"`;
@@ -402,11 +277,11 @@ const r = /import "\.\/no.js"[/"]/g, q = a / b; if (x) /from "./.test(y); f(a)/2
 
     #[test]
     fn kinds_of_references_are_told_apart() {
+        use ReferenceKind::{DynamicImport, Resource, StaticImport, Worker};
         let source = r#"import "./a.js"; export * from "./b.js"; import("./c.js");
 new Worker(new URL("./d.js", import.meta.url)); new SharedWorker( new URL("./e.js", import.meta.url)); u(new URL("f", import.meta.url))"#;
         let mut found = references(source.as_bytes());
         found.sort_by_key(|r| r.span.start);
-        use ReferenceKind::{DynamicImport, Resource, StaticImport, Worker};
         let kinds: Vec<_> = found.into_iter().map(|r| r.kind).collect();
         assert_eq!(kinds, [StaticImport, StaticImport, DynamicImport, Worker, Worker, Resource]);
     }
@@ -423,10 +298,50 @@ new Worker(new URL("./d.js", import.meta.url)); new SharedWorker( new URL("./e.j
     }
 
     #[test]
-    fn what_cannot_be_read_is_not_judged() {
-        for source in ["a = 'x\n'", "f(a", "a)", "/* ", "`${", "x = /a\n/", "\"", "({]})"] {
-            assert!(Code::read(source.as_bytes()).is_none(), "{source}");
+    fn comments_between_tokens_are_skipped() {
+        for source in [
+            r#"import(/* webpackIgnore: true */ "./x.js")"#,
+            "import(// webpackChunkName: \"x\"\n /* b */ './x.js' /* c */)",
+            r#"import/**/"./x.js""#,
+            r#"import a from/* "./no.js" */"./x.js""#,
+            r#"new/**/URL(/* @vite-ignore */ "./x.js" /* a */, /* b */ import.meta.url /* c */ , )"#,
+        ] {
+            assert_eq!(found(source), ["./x.js"], "{source}");
         }
+        assert!(references(b"import(/* \"./x.js\")").is_empty());
+        assert!(references(b"import(\"./x.js\" /* c */ + y)").is_empty());
+        assert!(references(format!("import(/*{}*/'./x.js')", " ".repeat(MAX_LENGTH)).as_bytes()).is_empty());
+    }
+
+    #[test]
+    fn escapes_and_dollars_are_part_of_a_name() {
+        for (source, expected) in [
+            (r#"import("./caf\xe9.js")"#, "./café.js"),
+            (r#"import "./\u{1F600}\ud83d\ude00\u00e9\-\'.js""#, "./😀😀é-'.js"),
+            (r#"import("./users.$id-a1.js")"#, "./users.$id-a1.js"),
+            ("import(`./$x.js`)", "./$x.js"),
+            (r#"new URL("\x2e/a.js", import.meta.url)"#, "./a.js"),
+        ] {
+            assert_eq!(found(source), [expected], "{source}");
+        }
+        for source in ["'./\\ud83d.js'", "'./\\x4'", "'./\\u{110000}.js'", "'./\\n.js'", "'./\\\n.js'", "`./${x}.js`"] {
+            assert!(references(format!("import({source})").as_bytes()).is_empty(), "{source}");
+        }
+    }
+
+    #[test]
+    fn keywords_are_told_from_members_and_longer_names() {
+        let source = "\u{feff}import'./a.js';[...import('./b.js')];import.defer('./c.js');import.source('./d.wasm');\
+             import defer * as e from './e.js';import.other('./no.js');this.#import('./no.js');éimport('./no.js')";
+        assert_eq!(found(source), ["./a.js", "./b.js", "./c.js", "./d.wasm", "./e.js"]);
+    }
+
+    #[test]
+    fn the_top_counts_where_the_rest_cannot_be_read() {
+        let source = "import'./a.js';\nimport b from './b.js'; f(import('./no.js'), 'x\n'";
+        assert_eq!(found(source), ["./a.js", "./b.js"]);
+        let source = "/* import './no.js' */ import {c} from './c.js'; f('";
+        assert_eq!(found(source), ["./c.js"]);
     }
 
     #[test]
