@@ -139,14 +139,14 @@ pub(super) fn hash_all(
 
 /// A file being read.
 #[derive(Clone, Copy)]
-struct Reading<'a> {
+struct Reading<'a, 'site> {
     file: &'a SiteFile,
     depth: Depth,
     options: &'a ScanOptions,
-    look: Option<&'a Look<'a>>,
+    look: Option<&'a Look<'site>>,
 }
 
-impl Reading<'_> {
+impl<'site> Reading<'_, 'site> {
     fn path(self) -> PathBuf {
         PathBuf::from(self.file.key.as_str())
     }
@@ -182,7 +182,7 @@ impl Reading<'_> {
     fn knowing(
         self,
         found: Option<Precompressed>,
-        go_on: impl FnOnce(Reading<'_>) -> Result<Told, Vec<ScanProblem>>,
+        go_on: impl FnOnce(Reading<'_, 'site>) -> Result<Told, Vec<ScanProblem>>,
     ) -> Result<Told, Vec<ScanProblem>> {
         let encoded = found.and_then(|found| precompressed::found_in(self.file, found, &self.options.rules));
         let mut told = go_on(Reading { file: encoded.as_ref().unwrap_or(self.file), ..self })?;

@@ -327,8 +327,10 @@ fn what_is_inside_is_checked() {
     assert!(large.len() > crate::site::hash::BUFFER);
     let (gz, br) = (gzip(SCRIPT), brotli(SCRIPT));
     let cut = &gz[..gz.len() - 4];
+    let page =
+        b"<script type=module>import '/a.js'; import '/b/b.js.br'; import '/c/large.js'; import '/d/cut.js'</script>";
     let dir = tree(&[
-        ("index.html", b"<p>"),
+        ("index.html", page),
         ("a.js", &gz),
         ("b/b.js.br", &br),
         ("c/large.js", &large),
@@ -336,11 +338,12 @@ fn what_is_inside_is_checked() {
         ("e/z.js", ZSTD),
     ]);
     let options = PreflightOptions::default();
-    let (site, findings) = scan_and_preflight(dir.path(), &ScanOptions::default(), &options).unwrap();
+    let site = scan_and_preflight(dir.path(), &ScanOptions::default(), &options).unwrap();
+    let findings = &site.findings;
     let missing: Vec<_> = findings.refusals.iter().filter(|f| f.kind == FindingKind::MissingReference).collect();
     let targets: Vec<_> = missing.iter().map(|finding| finding.target.as_deref().unwrap()).collect();
     assert_eq!(targets, ["other.js", "b/other.js", "c/missing.js", "d/other.js"]);
-    assert_eq!(preflight(&site, &options).unwrap(), findings);
+    assert_eq!(preflight(&site, &options).unwrap(), *findings);
 }
 
 fn values() -> SiteValues {
