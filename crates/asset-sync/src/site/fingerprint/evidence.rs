@@ -64,8 +64,10 @@ pub enum Alphabet {
     Hex,
     /// `A`–`Z` and `2`–`7`.
     Base32,
-    /// Figures and small letters: base36, or base38 with `-` and `_`.
+    /// Figures and small letters.
     Base36,
+    /// Figures and small letters, `-` and `_`.
+    Base38,
     /// Figures and letters of both cases, with `-` and `_`.
     Base64url,
 }
@@ -86,6 +88,7 @@ impl fmt::Display for Alphabet {
             Self::Hex => "hex",
             Self::Base32 => "base32",
             Self::Base36 => "base36",
+            Self::Base38 => "base38",
             Self::Base64url => "base64url",
         })
     }
@@ -97,7 +100,6 @@ impl fmt::Display for Evidence {
             Self::Rule { number } => write!(f, "rule {number}"),
             Self::Listed { manifest } => write!(f, "listed in {manifest}"),
             Self::Folder { folder, tool } => write!(f, "folder {folder} ({tool})"),
-            Self::Name { alphabet, length, others: 0, .. } => write!(f, "name ({alphabet}, {length})"),
             Self::Name { folder, alphabet, length, others } => {
                 let place = if folder.is_empty() { String::new() } else { format!(" in {}", shortened(folder)) };
                 write!(f, "name like {others} others{place} ({alphabet}, {length})")

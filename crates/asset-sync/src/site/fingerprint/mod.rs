@@ -1,19 +1,33 @@
 //! Which files carry a hash of their content in their name, and how that is known.
+//!
+//! A name wrongly taken for a fingerprint is cached by browsers for a year; one that is missed only costs a
+//! revalidation. So every rule here leans towards "no". Evidence is sought in this order: what the build tool itself
+//! says ([`manifests`]), the folders that frameworks keep for such files ([`folders`]), and the shapes of the names of
+//! the whole site ([`token`], [`style`]).
 
 mod evidence;
-mod names;
+mod folders;
+mod manifests;
+mod name;
+mod style;
+mod token;
+mod words;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 pub use evidence::{Alphabet, Evidence, Fingerprint};
+use manifests::Manifests;
+pub(crate) use name::NameParts;
+use name::{Cut, Kind};
+use style::{Shown, Styles};
+use token::Verdict;
+use words::{is_plain, starts_with_date};
 
 use super::{Key, media_type};
 
-/// What is known about the names of a site's files.
-#[derive(Debug)]
-pub(super) struct Fingerprints {
-    judgements: Vec<Fingerprint>,
-}
+/// Longest hash in the name of an HTML partial: 20 hexadecimal digits, as webpack writes.
+const LONGEST_OF_PARTIALS: usize = 20;
 
 /// A file whose name is to be judged.
 #[derive(Debug, Clone, Copy)]
@@ -22,39 +36,28 @@ pub(super) struct Named<'a> {
     pub(super) content_type: &'a str,
 }
 
-/// A file name cut at what may be a hash: `assets/`, `index`, `-`, `B03_NDQ-`, `.js`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NameParts<'a> {
-    /// The folder with its slash; empty at the top of the site.
-    pub(crate) directory: &'a str,
-    /// What stands before the separator; empty where the token is the whole stem.
-    pub(crate) stem: &'a str,
-    /// `.`, `-` or `_`; none where the token starts the name.
-    pub(crate) separator: Option<char>,
-    /// What may be a hash.
-    pub(crate) token: &'a str,
-    /// The rest, from its dot: `.js`, `.chunk.js.map`.
-    pub(crate) endings: &'a str,
+/// What is known about the names of a site's files.
+#[derive(Debug)]
+pub(super) struct Fingerprints {
+    judgements: Vec<Fingerprint>,
+    styles: Styles,
 }
 
 impl Fingerprints {
     /// Judges the files of the site in the directory `root`. Reads the manifests that build tools leave there, hidden
     /// ones too; those that are missing, broken or too large are ignored.
-    pub(super) fn of(_root: &Path, files: &[Named<'_>]) -> Self {
-        let looks_hashed = names::classify(&files.iter().map(|file| file.key).collect::<Vec<_>>());
-        let judgements = files.iter().zip(looks_hashed).map(|(file, looks_hashed)| {
-            let Some(parts) = parts(file.key.as_str()).filter(|_| looks_hashed) else { return Fingerprint::No };
-            if media_type::is_html(file.content_type) {
-                return Fingerprint::Likely;
-            }
-            Fingerprint::Certain(Evidence::Name {
-                folder: parts.directory.into(),
-                alphabet: Alphabet::Base64url,
-                length: parts.token.len(),
-                others: 0,
-            })
-        });
-        Self { judgements: judgements.collect() }
+    pub(super) fn of(root: &Path, files: &[Named<'_>]) -> Self {
+        let manifests = Manifests::read(root, files.iter().map(|file| file.key.as_str()));
+        let mut names: Vec<_> = files.iter().map(|file| Name::of(file.key.as_str())).collect();
+        doubt_commits(&mut names);
+        let styles = Styles::learn(names.iter().flatten().map(|name| (&name.parts, name.kind, name.verdict)));
+        let judge = |(file, name): (&Named<'_>, &Option<Name<'_>>)| {
+            // A page's address is what people keep, whatever its name looks like.
+            let name = name.as_ref().filter(|_| !media_type::is_html(file.content_type));
+            name.map_or(Fingerprint::No, |name| name.judge(&styles, &manifests))
+        };
+        let judgements = files.iter().zip(&names).map(judge).collect();
+        Self { judgements, styles }
     }
 
     /// The judgements of all files, in their order.
@@ -64,44 +67,156 @@ impl Fingerprints {
 
     /// Whether the name of a file that is not in the site carries a hash: by its folder, by its shape, or by the style
     /// of the names in its folder. `path` is relative to the site.
-    #[expect(clippy::unused_self, reason = "the styles of its folders come with the next change")]
     pub(super) fn carries_hash(&self, path: &str) -> bool {
-        name_looks_hashed(path)
+        let judgement = Name::of(path).map(|name| name.judge(&self.styles, &Manifests::default()));
+        matches!(judgement, Some(Fingerprint::Certain(_)))
     }
 }
 
-/// Whether the shape of the name alone leaves no doubt that it carries a hash.
+/// A name with what it says by itself.
+struct Name<'a> {
+    cut: Cut<'a>,
+    parts: NameParts<'a>,
+    kind: Kind,
+    verdict: Verdict,
+}
+
+impl<'a> Name<'a> {
+    fn of(key: &'a str) -> Option<Self> {
+        let cut = Cut::of(key)?;
+        let parts = cut.likeliest()?;
+        let mut verdict = token::judge(parts.token);
+        if token::alphabet(parts.token) == Alphabet::Base32 && parts.token.len() == token::SHORT_HASH {
+            verdict = verdict.max(of_esbuild(&parts, verdict));
+        }
+        Some(Self { cut, parts, kind: Kind::of(key), verdict })
+    }
+
+    fn judge(&self, styles: &Styles, manifests: &Manifests) -> Fingerprint {
+        let parts = &self.parts;
+        if self.kind == Kind::SourceMap {
+            return Fingerprint::No;
+        }
+        if let Some(manifest) = manifests.listed(parts)
+            && self.is_no_word()
+        {
+            return Fingerprint::Certain(Evidence::Listed { manifest });
+        }
+        if let Some(convention) = folders::convention(parts.directory)
+            && (convention.is_whole || self.is_no_word())
+        {
+            return Fingerprint::Certain(Evidence::Folder { folder: convention.folder, tool: convention.tool });
+        }
+        if let Some((length, shown)) = self.shown(styles) {
+            let folder = styles.folder(parts.directory);
+            return Fingerprint::Certain(Evidence::Name {
+                folder,
+                alphabet: shown.alphabet,
+                length,
+                others: shown.others,
+            });
+        }
+        let alphabet = token::alphabet(parts.token);
+        // After `_`, and where they are the whole stem, words and numbers look like hashes too often; not hexadecimal
+        // ones.
+        let is_certain = self.verdict == Verdict::Certain
+            && match parts.separator {
+                Some('_') => false,
+                None => alphabet == Alphabet::Hex,
+                _ => true,
+            };
+        let is_evidence = match self.kind {
+            Kind::Code => true,
+            // Webpack gives images longer hashes than scripts.
+            Kind::Asset => alphabet == Alphabet::Hex && styles.is_beside_code(parts),
+            Kind::Document | Kind::SourceMap => false,
+        };
+        if is_certain && is_evidence {
+            let folder = styles.folder(parts.directory);
+            return Fingerprint::Certain(Evidence::Name { folder, alphabet, length: parts.token.len(), others: 0 });
+        }
+        let may_be = is_certain || (self.kind == Kind::Code && self.verdict >= Verdict::Possible);
+        if may_be { Fingerprint::Likely } else { Fingerprint::No }
+    }
+
+    /// Whether the token may be a hash where something else than its shape says that it is.
+    fn is_no_word(&self) -> bool {
+        let token = self.parts.token;
+        let figures = token.bytes().filter(u8::is_ascii_digit).count();
+        let is_hex = token::alphabet(token) == Alphabet::Hex && figures >= 2 && !starts_with_date(token);
+        let may_be = self.verdict > Verdict::No || figures > 0 || token.len() == token::SHORT_HASH;
+        is_hex || token::is_turbopack(token) || (may_be && !is_plain(token))
+    }
+
+    /// The style that shows the name to be a hash, and the hash's length. Where a hash with separators in it starts is
+    /// known from the lengths of hashes in the folder.
+    fn shown(&self, styles: &Styles) -> Option<(usize, Shown)> {
+        let show = |parts: &NameParts<'_>, verdict| {
+            let shown = styles.show(parts, self.kind, verdict)?;
+            Some((parts.token.len(), shown))
+        };
+        show(&self.parts, self.verdict).or_else(|| {
+            let cuts = styles.lengths(self.parts.directory).iter().filter_map(|&length| self.cut.last(length));
+            cuts.into_iter().find_map(|parts| show(&parts, token::judge(parts.token)))
+        })
+    }
+}
+
+/// Takes back the verdict on tokens that may be the short name of a commit: the same hexadecimal digits in most names of
+/// their style. Two builds of one commit can differ, by their environment.
+fn doubt_commits(names: &mut [Option<Name<'_>>]) {
+    const GIT_LENGTHS: std::ops::RangeInclusive<usize> = 7..=12;
+    let may_be_commit = |name: &Name<'_>| {
+        let length = name.parts.token.len();
+        name.kind == Kind::Code
+            && (GIT_LENGTHS.contains(&length) || length == 40)
+            && token::alphabet(name.parts.token) == Alphabet::Hex
+    };
+    // For each token the first stem that has it and the number of others, and for each style the number of names.
+    let mut stems: HashMap<&str, (&str, usize)> = HashMap::new();
+    let mut total: HashMap<(Option<char>, usize), usize> = HashMap::new();
+    for name in names.iter().flatten().filter(|name| may_be_commit(name)) {
+        let NameParts { stem, separator, token, .. } = name.parts;
+        let (first, others) = stems.entry(token).or_insert((stem, 0));
+        *others += usize::from(*first != stem);
+        *total.entry((separator, token.len())).or_default() += 1;
+    }
+    for name in names.iter_mut().flatten().filter(|name| may_be_commit(name)) {
+        let NameParts { separator, token, .. } = name.parts;
+        let others = stems.get(token).map_or(0, |(_, others)| *others);
+        let of_style = total.get(&(separator, token.len())).copied().unwrap_or_default();
+        if others > 0 && (others + 1) * 2 > of_style {
+            name.verdict = Verdict::Possible;
+        }
+    }
+}
+
+/// The verdict on a token of esbuild's alphabet after a stem of esbuild (`chunk-…`) or Angular: few sites of Angular have
+/// more than four such names, too few to show a style.
+fn of_esbuild(parts: &NameParts<'_>, verdict: Verdict) -> Verdict {
+    let known = ["main", "polyfills", "styles", "scripts", "runtime", "vendor", "worker"].contains(&parts.stem);
+    match parts.separator {
+        Some('-') if parts.stem == "chunk" || (known && verdict >= Verdict::Possible) => Verdict::Certain,
+        _ => verdict,
+    }
+}
+
+/// Whether the shape of the name alone leaves no doubt that it carries a hash of its content. Hashes of symbols and
+/// records are longer than those that tools for pages write.
+#[cfg_attr(not(test), expect(dead_code, reason = "removed pages are told from partials by it"))]
 pub(crate) fn name_looks_hashed(key: &str) -> bool {
-    Key::new(key).is_ok_and(|key| names::classify(&[&key]) == [true])
+    Name::of(key).is_some_and(|name| {
+        name.verdict == Verdict::Certain
+            && matches!(name.parts.separator, Some('.' | '-'))
+            && name.parts.token.len() <= LONGEST_OF_PARTIALS
+    })
 }
 
 /// The parts of a name that may carry a hash.
+#[cfg_attr(not(test), expect(dead_code, reason = "the history of a target asks for replaced names"))]
 pub(crate) fn parts(key: &str) -> Option<NameParts<'_>> {
-    let at = key.rfind('/').map_or(0, |at| at + 1);
-    let (directory, name) = key.split_at(at);
-    let (_, token) = names::candidate(name)?;
-    let start = name.rfind(token)?;
-    let (before, rest) = name.split_at(start);
-    let separator = before.chars().next_back();
-    let stem = &before[..before.len() - separator.map_or(0, char::len_utf8)];
-    Some(NameParts { directory, stem, separator, token, endings: &rest[token.len()..] })
+    Cut::of(key)?.likeliest()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_cut_at_its_token() {
-        let parts = parts("a/b/index-B03_NDQ-.js.map").unwrap();
-        assert_eq!((parts.directory, parts.stem, parts.separator), ("a/b/", "index", Some('-')));
-        assert_eq!((parts.token, parts.endings), ("B03_NDQ-", ".js.map"));
-    }
-
-    #[test]
-    fn names_outside_the_site_are_judged_too() {
-        let fingerprints = Fingerprints::of(Path::new(""), &[]);
-        assert!(fingerprints.carries_hash("assets/app-3f2a9c0d.js"));
-        assert!(!fingerprints.carries_hash("assets/settings.js"));
-    }
-}
+mod tests;

@@ -1,0 +1,57 @@
+//! Folders that frameworks keep for files whose names carry a hash.
+
+/// A convention of a framework.
+#[derive(Debug)]
+pub(super) struct Convention {
+    /// Consecutive path segments, at any depth of the site.
+    pub(super) folder: &'static str,
+    /// The framework.
+    pub(super) tool: &'static str,
+    /// Whether the framework alone writes there. If not, the name must have a part that is no word.
+    pub(super) is_whole: bool,
+    /// Folders below it that are something else.
+    except: &'static [&'static str],
+}
+
+/// The table. The framework's own documentation or hosting adapters ask for `immutable` on each of these folders.
+const CONVENTIONS: [Convention; 5] = [
+    // Next.js, documentation of `headers`, "Cache-Control": immutable assets get the header by themselves. The
+    // manifests in the folder of a build have no hash, and the build's id may be one that the user keeps constant.
+    Convention { folder: "_next/static/", tool: "Next.js", is_whole: false, except: &[] },
+    // SvelteKit, adapters of Netlify, Vercel and Cloudflare: `/${appDir}/immutable/*`. `version.json` and `env.js` lie
+    // beside it.
+    Convention { folder: "_app/immutable/", tool: "SvelteKit", is_whole: true, except: &[] },
+    // Astro, adapters of Netlify, Vercel and Cloudflare: `/_astro/*`.
+    Convention { folder: "_astro/", tool: "Astro", is_whole: false, except: &[] },
+    // Nuxt, `buildAssetsDir` in Nitro's `publicAssets` with the `maxAge` of a year. `builds/` holds `latest.json`, and
+    // names that are UUIDs.
+    Convention { folder: "_nuxt/", tool: "Nuxt", is_whole: false, except: &["builds/"] },
+    // rustdoc, `static_files.rs`: files that do not depend on the crate, under `name-<hash of the content>`.
+    Convention { folder: "static.files/", tool: "rustdoc", is_whole: false, except: &[] },
+];
+
+/// The convention of the folder that `directory` is or lies in. `directory` ends with a slash.
+pub(super) fn convention(directory: &str) -> Option<&'static Convention> {
+    CONVENTIONS.iter().find(|convention| {
+        let mut starts = directory.match_indices(convention.folder).map(|(at, _)| at);
+        let Some(start) = starts.find(|&at| at == 0 || directory.as_bytes()[at - 1] == b'/') else { return false };
+        let below = &directory[start + convention.folder.len()..];
+        !convention.except.iter().any(|folder| below.starts_with(folder))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conventions_hold_at_any_depth_for_whole_segments() {
+        let tool = |directory| convention(directory).map(|convention| convention.tool);
+        assert_eq!(tool("_next/static/chunks/pages/"), Some("Next.js"));
+        assert_eq!(tool("base/path/_astro/"), Some("Astro"));
+        assert_eq!(tool("my_astro/"), None);
+        assert_eq!(tool("_app/"), None, "version.json lies there");
+        assert_eq!((tool("_nuxt/"), tool("_nuxt/builds/meta/")), (Some("Nuxt"), None));
+        assert_eq!(tool(""), None);
+    }
+}

@@ -1,0 +1,138 @@
+//! What a token looks like by itself: a hash of some alphabet, or something a person wrote.
+
+use super::Alphabet;
+use super::words::{Pieces, is_compound, is_numbered, starts_with_date};
+
+/// Length of the hash that Vite, Rollup, esbuild and Angular put in a name, in characters.
+pub(super) const SHORT_HASH: usize = 8;
+/// Length of a hash of Turbopack, whose 38 characters include `-` and `_` (vercel/next.js#91832).
+pub(super) const TURBOPACK_HASH: usize = 13;
+/// Shortest hash that is looked for: webpack's `[contenthash:7]`.
+pub(super) const SHORTEST_HASH: usize = 7;
+/// Longest hash in a name: SHA-256 in hexadecimal.
+pub(super) const LONGEST_HASH: usize = 64;
+
+/// How much a token looks like a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Verdict {
+    /// Words, dates, versions, figures.
+    No,
+    /// It could be a hash, or something a person wrote.
+    Possible,
+    /// Few people would write it. Several such names side by side are hashes; one alone is in doubt.
+    Probable,
+    /// A hash: words, dates, versions and numbered names do not look like this.
+    Certain,
+}
+
+/// The smallest alphabet that has all characters of the token.
+pub(super) fn alphabet(token: &str) -> Alphabet {
+    let all = |test: fn(u8) -> bool| token.bytes().all(test);
+    if all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        Alphabet::Hex
+    } else if all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7')) {
+        Alphabet::Base32
+    } else if all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'z')) {
+        Alphabet::Base36
+    } else if all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'z' | b'-' | b'_')) && token.len() == TURBOPACK_HASH {
+        Alphabet::Base38
+    } else {
+        Alphabet::Base64url
+    }
+}
+
+/// Whether the token is as long as a hash of Turbopack and written like one: it starts with a figure, since 64 bits
+/// fill 13 characters no further.
+pub(super) fn is_turbopack(token: &str) -> bool {
+    token.len() == TURBOPACK_HASH
+        && token.starts_with(|c: char| c.is_ascii_digit())
+        && token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'z' | b'-' | b'_'))
+}
+
+/// How much the token looks like a hash, by itself.
+pub(super) fn judge(token: &str) -> Verdict {
+    if is_escaped_scope(token) || starts_with_date(token) || token.bytes().all(|b| b.is_ascii_digit()) {
+        // Figures only: a date, a time stamp, a build number as likely as a hash.
+        return Verdict::No;
+    }
+    let pieces = Pieces::of(token);
+    match alphabet(token) {
+        Alphabet::Hex => judge_hex(token, &pieces),
+        Alphabet::Base36 | Alphabet::Base38 => judge_base36(token, &pieces),
+        Alphabet::Base32 if token.len() == SHORT_HASH => judge_base32(token, &pieces),
+        Alphabet::Base32 | Alphabet::Base64url => judge_base64url(token, &pieces),
+    }
+}
+
+/// Doxygen writes `::` as `_1_1` in file names (its manual, `CASE_SENSE_NAMES`): `classEigen_1_1KdBVH`.
+fn is_escaped_scope(token: &str) -> bool {
+    token.starts_with("1_1") || token.contains("_1_1")
+}
+
+/// `decade2020`, `2024facade` and `face2face` are hexadecimal too: letters in runs as long as words leave a doubt.
+/// Seven digits may be a commit's short name, and three letters before a number an abbreviation.
+fn judge_hex(token: &str, pieces: &Pieces) -> Verdict {
+    if pieces.letters == token.len() {
+        return Verdict::No;
+    }
+    let mixed = pieces.count > 2 && (pieces.shortest_letters <= 2 || token.len() >= 12);
+    if mixed && token.len() > SHORTEST_HASH {
+        Verdict::Certain
+    } else if mixed || pieces.in_words == 0 {
+        Verdict::Probable
+    } else {
+        Verdict::Possible
+    }
+}
+
+/// Small letters and figures. Many names of people are made of these, so that only long ones are certain.
+fn judge_base36(token: &str, pieces: &Pieces) -> Verdict {
+    let digits = token.bytes().filter(u8::is_ascii_digit).count();
+    if digits == 0 {
+        return Verdict::No;
+    }
+    if pieces.in_words * 2 > pieces.letters {
+        return Verdict::No;
+    }
+    if token.len() >= 12 && digits >= 3 && pieces.count >= 6 {
+        Verdict::Certain
+    } else if pieces.count >= 4 && !is_numbered(token) {
+        Verdict::Probable
+    } else {
+        Verdict::Possible
+    }
+}
+
+/// Base32 as esbuild writes it has neither small letters nor `0`, `1`, `8`, `9`. A figure among capitals is rare in
+/// words, unless it numbers them.
+fn judge_base32(token: &str, pieces: &Pieces) -> Verdict {
+    let has_digit = pieces.letters < token.len();
+    let readable = pieces.in_words * 4 >= pieces.letters * 3;
+    match (has_digit, readable) {
+        (true, true) if is_numbered(token) => Verdict::No,
+        (true, false) if is_numbered(token) => Verdict::Possible,
+        (true, false) => Verdict::Certain,
+        (true, true) | (false, false) => Verdict::Probable,
+        (false, true) => Verdict::No,
+    }
+}
+
+fn judge_base64url(token: &str, pieces: &Pieces) -> Verdict {
+    let has = |test: fn(&u8) -> bool| token.as_bytes().iter().any(test);
+    let (digit, lower) = (has(u8::is_ascii_digit), has(u8::is_ascii_lowercase));
+    let words_share =
+        |numerator: usize, denominator: usize| pieces.in_words * denominator >= pieces.letters * numerator;
+    let readable = (pieces.count < 2 && lower) || words_share(3, 4) || is_compound(token);
+    if readable || (!lower && token.len() != SHORT_HASH) {
+        // `Settings`, `MyPage01`, `Web3Page`, `rc10-Bed`.
+        return Verdict::No;
+    }
+    let irregular = lower && pieces.count * 2 >= token.len();
+    if !irregular || words_share(2, 3) {
+        Verdict::Possible
+    } else if digit || !words_share(1, 3) {
+        Verdict::Certain
+    } else {
+        Verdict::Probable
+    }
+}

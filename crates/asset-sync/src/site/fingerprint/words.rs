@@ -1,0 +1,169 @@
+//! What people write in names: words, abbreviations, numbers, dates.
+
+/// Whether the token starts with a date of the last or this century, as `20241122`.
+pub(super) fn starts_with_date(token: &str) -> bool {
+    let number = |range: std::ops::Range<usize>| {
+        token.get(range).filter(|t| t.bytes().all(|b| b.is_ascii_digit()))?.parse::<u32>().ok()
+    };
+    matches!((number(0..4), number(4..6), number(6..8)), (Some(1900..=2099), Some(1..=12), Some(1..=31)))
+}
+
+/// A token cut as one reads camel case: words, abbreviations, numbers, separators.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    /// Number of pieces, each separator among them.
+    pub(super) count: usize,
+    /// Number of letters.
+    pub(super) letters: usize,
+    /// Number of letters in pieces that could be words.
+    pub(super) in_words: usize,
+    /// Letters of the shortest piece of letters.
+    pub(super) shortest_letters: usize,
+}
+
+impl Pieces {
+    pub(super) fn of(token: &str) -> Self {
+        let bytes = token.as_bytes();
+        let mixed = bytes.iter().any(u8::is_ascii_lowercase);
+        let mut found = Self { shortest_letters: usize::MAX, ..Self::default() };
+        let mut start = 0;
+        while start < bytes.len() {
+            let end = end_of_piece(bytes, start);
+            let piece = &token[start..end];
+            found.count += 1;
+            if bytes[start].is_ascii_alphabetic() {
+                found.letters += piece.len();
+                found.shortest_letters = found.shortest_letters.min(piece.len());
+                if is_wordlike(piece) && !(mixed && is_abbreviation(piece)) {
+                    found.in_words += piece.len();
+                }
+            }
+            start = end;
+        }
+        found
+    }
+}
+
+/// Letters then a number, or a number then letters, and nothing more: `IMG_0123`, `404Page`.
+pub(super) fn is_numbered(token: &str) -> bool {
+    let separator = ['-', '_'];
+    let letters = |t: &str| {
+        let t = t.strip_prefix(separator).unwrap_or(t);
+        let t = t.strip_suffix(separator).unwrap_or(t);
+        !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphabetic())
+    };
+    let front = token.trim_end_matches(|c: char| c.is_ascii_digit());
+    let back = token.trim_start_matches(|c: char| c.is_ascii_digit());
+    (front != token && !front.starts_with(separator) && letters(front))
+        || (back != token && !back.ends_with(separator) && letters(back))
+}
+
+/// Whether the token is parts that people write, joined by `-` or `_`.
+pub(super) fn is_compound(token: &str) -> bool {
+    let mut parts = token.split(['-', '_']).filter(|part| !part.is_empty());
+    token.contains(['-', '_'])
+        && parts.all(|part| {
+            let pieces = Pieces::of(part);
+            pieces.in_words == pieces.letters
+                || part.bytes().all(|b| b.is_ascii_uppercase())
+                || (is_numbered(part) && pieces.letters <= 3)
+        })
+}
+
+/// Whether a person may well have written the token, whatever stands beside it: figures only, or at
+/// most two words and a number.
+pub(super) fn is_plain(token: &str) -> bool {
+    let pieces = Pieces::of(token);
+    pieces.letters == 0 || starts_with_date(token) || (pieces.count <= 3 && pieces.in_words == pieces.letters)
+}
+
+/// Where the piece that starts at `start` ends: a capital starts a word, and the last capital of
+/// several belongs to the word after them (`XMLHttp` is `XML`, `Http`).
+fn end_of_piece(bytes: &[u8], start: usize) -> usize {
+    let run = |from: usize, test: fn(&u8) -> bool| from + bytes[from..].iter().take_while(|b| test(b)).count();
+    match bytes[start] {
+        b if b.is_ascii_digit() => run(start, u8::is_ascii_digit),
+        b if b.is_ascii_lowercase() => run(start, u8::is_ascii_lowercase),
+        b if b.is_ascii_uppercase() => {
+            let capitals = run(start, u8::is_ascii_uppercase);
+            if capitals == start + 1 {
+                run(capitals, u8::is_ascii_lowercase)
+            } else if bytes.get(capitals).is_some_and(u8::is_ascii_lowercase) {
+                capitals - 1
+            } else {
+                capitals
+            }
+        }
+        _ => start + 1,
+    }
+}
+
+/// Whether letters, within a token that has small letters too, rather abbreviate than spell.
+fn is_abbreviation(piece: &str) -> bool {
+    piece.len() == 3 && piece.bytes().all(|b| b.is_ascii_uppercase())
+}
+
+/// Whether letters could be a word of a European language: short ones from a list, others by
+/// having a vowel and no more consonants in a row than words have.
+fn is_wordlike(piece: &str) -> bool {
+    const SHORT: [&str; 22] = [
+        "my", "to", "of", "in", "on", "at", "by", "no", "up", "go", "is", "it", "or", "if", "as", "we", "do", "ui",
+        "id", "js", "ts", "io",
+    ];
+    // Abbreviations of this trade that no rule about vowels would find.
+    const TRADE: [&str; 14] =
+        ["html", "css", "xml", "svg", "http", "https", "sql", "mpg", "png", "jpg", "pdf", "rss", "xhr", "tsx"];
+    let piece = piece.to_ascii_lowercase();
+    if piece.len() <= 2 {
+        return SHORT.contains(&piece.as_str());
+    }
+    let bytes = piece.as_bytes();
+    let vowel = |b: &u8| matches!(b, b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
+    let consonants = || bytes.split(vowel).map(<[u8]>::len);
+    let speakable = bytes.iter().any(vowel)
+        && consonants().next().is_some_and(|first| first <= 3)
+        && consonants().all(|run| run <= 4)
+        && !bytes.windows(2).any(|pair| pair[0] == b'q' && pair[1] != b'u');
+    TRADE.contains(&piece.as_str()) || (speakable && rare_pairs(bytes) * 4 <= bytes.len())
+}
+
+/// Number of neighbouring letters that are rare in words. Of words with seven letters 1 in 100 has more than one such
+/// pair, of random letters 3 in 4 have.
+fn rare_pairs(letters: &[u8]) -> usize {
+    let is_common = |first: u8, second: u8| {
+        let row = usize::from(first.wrapping_sub(b'a'));
+        COMMON_PAIRS.get(row).is_some_and(|row| row.as_bytes().contains(&second))
+    };
+    letters.windows(2).filter(|pair| !is_common(pair[0], pair[1])).count()
+}
+
+/// For each letter from `a` to `z`, those that follow it in words: pairs that make up at least 1 in 5,000 of the pairs
+/// in the names of files and identifiers, and some that are frequent in other European languages.
+const COMMON_PAIRS: [&str; 26] = [
+    "bcdefgiklmnprstuvwxy",
+    "acdeijlmoprstuy",
+    "acdefhiklmnoprstuyz",
+    "abcdefgilmnoprstuvyz",
+    "abcdefghiklmnopqrstuvwxy",
+    "acdefilorstuy",
+    "aceghilmnoprstuy",
+    "adeilmnorstuy",
+    "abcdefgijklmnoprstvxz",
+    "aeou",
+    "adeilnostuwz",
+    "abcdefilnoprstuvy",
+    "abdeilmnopstuy",
+    "abcdefghiklmnoprstuvy",
+    "abcdefgijklmnoprstuvwx",
+    "acdefhiklnoprstuy",
+    "u",
+    "abcdefgiklmnoprstuvwy",
+    "abcdefghiklmnoprstuvwyz",
+    "abcdefhilmnoprstuvwy",
+    "abcdefgilmnoprst",
+    "aeio",
+    "adehinors",
+    "aceilpty",
+    "bcefilmnopst",
+    "aeinos",
+];
