@@ -20,7 +20,8 @@ use asset_sync::cdn::MemoryCdn;
 use asset_sync::deploy::{Options, ReleaseInfo};
 use asset_sync::site::{ScanOptions, Site, scan};
 use asset_sync::state::{
-    Current, Inventory, Manifest, Operation, Record, ReleaseFile, ReleaseId, ReleaseRecord, StateArea, Target,
+    Current, Inventory, KnownWarnings, Manifest, Operation, Record, ReleaseFile, ReleaseId, ReleaseRecord, StateArea,
+    Target,
 };
 use asset_sync::{Deployer, Headers, Sha256};
 use async_trait::async_trait;
@@ -88,6 +89,7 @@ fn record(site: &Site, state: &Path) -> Result<(), Failure> {
         rolled_back: false,
         adopted: false,
         environment: None,
+        warnings: KnownWarnings::default(),
     };
     let mut current = Current::default();
     current.begin(Operation::Deploy, release.clone(), WRITTEN);

@@ -291,7 +291,7 @@ pub fn demote(desired: &mut Manifest, inventory: &Inventory, claims: &Claims, ca
         let was_fingerprinted = record.is_some_and(|r| r.role == Role::Fingerprinted)
             || claimed.iter().any(|c| c.role == Role::Fingerprinted);
         let matters = file.role == Role::Fingerprinted || was_fingerprinted;
-        if !known && !(changed && matters) {
+        if !(known || changed && matters) {
             continue;
         }
         if !settled {

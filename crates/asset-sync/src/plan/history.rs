@@ -51,7 +51,7 @@ pub(crate) struct CacheControl<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Stem<'a> {
     style: Style<'a>,
-    stem: &'a str,
+    name: &'a str,
     endings: &'a str,
 }
 
@@ -68,8 +68,9 @@ struct Style<'a> {
 impl<'a> Stem<'a> {
     fn of(parts: &NameParts<'a>) -> Self {
         let NameParts { directory, stem, separator, token, endings } = *parts;
-        let style = Style { directory, separator, length: token.len(), map: endings.ends_with(".map") };
-        Self { style, stem, endings }
+        let map = endings.rsplit('.').next() == Some("map");
+        let style = Style { directory, separator, length: token.len(), map };
+        Self { style, name: stem, endings }
     }
 }
 

@@ -203,7 +203,6 @@ fn of_esbuild(parts: &NameParts<'_>, verdict: Verdict) -> Verdict {
 
 /// Whether the shape of the name alone leaves no doubt that it carries a hash of its content. Hashes of symbols and
 /// records are longer than those that tools for pages write.
-#[cfg_attr(not(test), expect(dead_code, reason = "removed pages are told from partials by it"))]
 pub(crate) fn name_looks_hashed(key: &str) -> bool {
     Name::of(key).is_some_and(|name| {
         name.verdict == Verdict::Certain
@@ -213,7 +212,6 @@ pub(crate) fn name_looks_hashed(key: &str) -> bool {
 }
 
 /// The parts of a name that may carry a hash.
-#[cfg_attr(not(test), expect(dead_code, reason = "the history of a target asks for replaced names"))]
 pub(crate) fn parts(key: &str) -> Option<NameParts<'_>> {
     Cut::of(key)?.likeliest()
 }

@@ -47,7 +47,7 @@ impl Kind {
         if name.rsplit_once('.').is_some_and(|(_, ending)| ending.eq_ignore_ascii_case("map")) {
             return Self::SourceMap;
         }
-        let content_type = media_type::of_name(name);
+        let content_type = media_type::of_key(name);
         let essence = content_type.split(';').next().unwrap_or_default();
         match essence {
             "text/javascript" | "text/css" | "application/wasm" => Self::Code,

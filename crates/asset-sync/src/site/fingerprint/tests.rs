@@ -10,7 +10,7 @@ fn judged(names: &[impl AsRef<str>]) -> Vec<Fingerprint> {
 
 fn judged_in(root: &Path, names: &[impl AsRef<str>]) -> Vec<Fingerprint> {
     let keys: Vec<_> = names.iter().map(|name| Key::new(name.as_ref()).unwrap()).collect();
-    let content_type = |key: &Key| media_type::of_name(key.as_str().rsplit('/').next().unwrap_or_default());
+    let content_type = |key: &Key| media_type::of_key(key.as_str());
     let named: Vec<_> = keys.iter().map(|key| Named { key, content_type: content_type(key) }).collect();
     Fingerprints::of(root, &named).judgements().to_vec()
 }
