@@ -278,10 +278,10 @@ mod tests {
         let source = "<!doctype html>\r\n<!-- é\r\n --><A HREF='x&amp;y' b=\"q\" c=z d e=''>é &lt; x</A\r\n>\
              <title>t &amp;</title><script>if (a<b) '</p>'</script><style>a{}</style><noscript><img src=\"i\" Hidden></noscript>\
              <template><img src=\"t\"></template><p id class='' async>end";
-        insta::assert_snapshot!(shown(source).join("\n"), @r##"
+        insta::assert_snapshot!(shown(source).join("\n"), @r#"
         Text "\r\n"
         comment "<!-- é\r\n -->"
-        <a>
+        <a> d e
           href quoted "x&amp;y" = "x&y"
           b quoted "q" = "q"
           c bare "z" = "z"
@@ -300,7 +300,7 @@ mod tests {
           src quoted "t" = "t"
         <p> id class async
         Text "end"
-        "##);
+        "#);
     }
 
     #[test]

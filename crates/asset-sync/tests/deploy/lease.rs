@@ -135,7 +135,7 @@ async fn a_holder_that_lost_its_lease_stops() {
 async fn an_interrupted_run_aborts_its_uploads_and_gives_the_lease_back() {
     let world = World::new();
     let large = vec![7; 23_000_000];
-    let site = world.site(&[("assets/film-0a1b2c3d.mp4", large.as_slice()), ("index.html", b"page")]);
+    let site = world.site(&[("assets/film-0a1b2c3d.wasm", large.as_slice()), ("index.html", b"page")]);
     let stop = CancellationToken::new();
     let told = stop.clone();
     world.store.on_call(move |call| {

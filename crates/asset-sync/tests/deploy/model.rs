@@ -20,7 +20,7 @@ const KEEP: usize = 1;
 const GRACE: SignedDuration = SignedDuration::from_hours(24);
 const LAZY: &str = "assets/lazy-0a1b2c3d.js";
 /// A fingerprinted name whose content nevertheless changes from site to site.
-const MAP: &str = "assets/app-3f2a9c0d.js.map";
+const MAP: &str = "assets/lib-5e1d2c3b.js";
 const SITES: usize = 4;
 
 /// The sites that are deployed: what one has the next one changes, lacks, or has alone.

@@ -174,7 +174,7 @@ async fn a_sibling_prefix_is_never_touched() {
 async fn a_large_file_goes_in_parts_and_is_not_sent_again() {
     let world = World::new();
     let large: Vec<u8> = (0..23_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let asset = "assets/film-0a1b2c3d.mp4";
+    let asset = "assets/film-0a1b2c3d.wasm";
     let entry = "film.mp4";
     let index = crate::world::page("film", &[asset]).into_bytes();
     let site = world.site(&[(asset, &large), (entry, &large), ("index.html", &index)]);

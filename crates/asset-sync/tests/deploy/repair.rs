@@ -98,7 +98,7 @@ async fn what_appears_in_the_way_after_the_plan_is_not_overwritten() {
 /// when the second decision forgets which names are new in changing.
 #[tokio::test(start_paused = true)]
 async fn a_run_that_decides_twice_still_archives_what_it_overwrites() {
-    const MAP: &str = "assets/app-3f2a9c0d.js.map";
+    const MAP: &str = "assets/lib-5e1d2c3b.js";
     let world = World::new();
     let with_map = |mut files: Vec<(String, String)>, content: &str| {
         files.push((MAP.to_owned(), content.to_owned()));

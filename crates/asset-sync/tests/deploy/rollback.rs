@@ -92,7 +92,7 @@ async fn an_unknown_release_is_named_with_those_there_are() {
 /// Real builds have them: the name stays, the content does not.
 #[tokio::test(start_paused = true)]
 async fn a_fingerprinted_name_whose_content_changed_is_an_entry_file_and_comes_back() {
-    let map = "assets/app-3f2a9c0d.js.map";
+    let map = "assets/lib-5e1d2c3b.js";
     let world = World::new();
     let with = |content: &str| {
         let mut files = v1();
@@ -156,7 +156,7 @@ async fn a_rule_that_compresses_an_asset_leaves_it_immutable() {
 #[tokio::test(start_paused = true)]
 async fn what_a_dead_deployment_did_to_a_fingerprinted_name_is_undone_too() {
     use asset_sync::bucket::{BucketErrorKind, MemoryFault};
-    let map = "assets/app-3f2a9c0d.js.map";
+    let map = "assets/lib-5e1d2c3b.js";
     let world = World::new();
     let with = |content: &str| {
         let mut files = v1();

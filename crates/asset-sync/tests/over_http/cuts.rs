@@ -20,7 +20,7 @@ use crate::world::{Act, COLD, Files, Objects, Sites, Visible, World, side_by_sid
 /// How many worlds are cut at once on each thread.
 const AT_ONCE: usize = 4;
 
-const FILM: &str = "assets/film-0a1b2c3d.mp4";
+const FILM: &str = "assets/film-0a1b2c3d.wasm";
 
 /// How a request is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! A build that was made for another base path than the one it is deployed to.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::{Finding, FindingKind, Findings, Look};
 
@@ -10,15 +10,15 @@ impl Look<'_> {
     pub(super) fn check_base_path(&self, findings: &mut Findings, outside: &[Finding]) {
         let is_missing = |finding: &&Finding| finding.kind == FindingKind::MissingReference;
         let all: Vec<&Finding> = findings.refusals.iter().chain(&findings.warnings).filter(is_missing).collect();
-        let mut bases: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
-        for finding in &all {
-            let base = finding.target.as_deref().and_then(|target| self.base_of(target));
-            if let Some(base) = base {
-                bases.entry(base).or_default().push(finding);
-            }
-        }
-        let most =
-            bases.into_iter().max_by_key(|(_, found)| found.len()).filter(|(_, found)| found.len() * 2 > all.len());
+        // A base is proved by one file that is there without it; it explains all that lies below it.
+        let targets = || all.iter().filter_map(|finding| Some((*finding, finding.target.as_deref()?)));
+        let bases: BTreeSet<&str> = targets().filter_map(|(_, target)| self.base_of(target)).collect();
+        let below = |base: &str| targets().filter(|(_, target)| target.starts_with(base)).map(|(f, _)| f).collect();
+        let most = bases
+            .into_iter()
+            .map(|base| -> (&str, Vec<&Finding>) { (base, below(base)) })
+            .max_by_key(|(_, found)| found.len())
+            .filter(|(_, found)| found.len() * 2 > all.len());
         if let Some((base, found)) = most {
             let first = found.iter().min().copied();
             let finding = first.map(|first| self.base_finding(first, &format!("/{base}")));

@@ -134,9 +134,12 @@ impl fmt::Display for Finding {
             }
             FindingKind::MissingReference => {
                 write!(f, ": refers to {reference}")?;
-                let key = target.as_ref().map(|target| format!("{target:?}"));
-                if let Some(key) = key.filter(|key| key != reference) {
-                    write!(f, ", that is {key}")?;
+                let is_plain = |target: &&String| {
+                    let name = reference.trim_matches('"');
+                    name.strip_prefix('/').unwrap_or(name) == *target
+                };
+                if let Some(target) = target.as_ref().filter(|target| !is_plain(target)) {
+                    write!(f, ", that is {target:?}")?;
                 }
                 match instead {
                     None => f.write_str(", which is not in the build"),

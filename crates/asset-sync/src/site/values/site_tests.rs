@@ -144,7 +144,10 @@ fn all_that_stops_a_site_is_named_at_once() {
     all.env_js = Some("app/env.js".into());
     all.env_json = Some("env.json".into());
     let mut options = options(all);
-    options.rules = Rules::parse("[[rule]]\nglob = '.ssh/**'\ninclude = true\n").unwrap();
+    options.rules = Rules::parse(
+        "[[rule]]\nglob = '.ssh/**'\ninclude = true\n[[rule]]\nglob = 'config-*.json'\nfingerprinted = true\n",
+    )
+    .unwrap();
     insta::assert_snapshot!(problems(&dir, &options), @r#"
     ".ssh": is a directory of credentials and does not belong on a site: remove it, or leave it out by a rule with `include = false`
     "app.js" line 1: __WEBAPP_A__ is in a file that is neither HTML nor JSON: take the file out of the templates, and let it read the generated env.json or env.js
