@@ -256,9 +256,11 @@ pub enum ScanWarning {
         /// The first placeholder.
         placeholder: String,
     },
-    /// Many files, or much of the site, look fingerprinted and are not treated so.
+    /// At least 5 files or 5 % of the site's bytes have names that look like hashes, without enough evidence.
     #[error(
-        "{files} files ({percent} % of the site's bytes) have names that look like hashes of their content, and are not treated so since that is not certain: {}. If their names change whenever their content does, add to the rules: [[rule]] glob = {glob:?} fingerprinted = true",
+        "{files} files ({percent} % of the site's bytes) have names that look like hashes of their content, which is \
+         not certain, so browsers revalidate them at each use: {}. If their names change whenever their content does, \
+         add a rule with `glob = {glob:?}` and `fingerprinted = true`",
         shown(.examples, *.files)
     )]
     LooksHashed {
@@ -270,7 +272,7 @@ pub enum ScanWarning {
         percent: u64,
         /// The first of them, at most three.
         examples: Vec<Key>,
-        /// A glob that matches the examples.
+        /// A glob for those that are written like the largest group of them.
         glob: String,
     },
     /// Configuration of another host, which was left out.
@@ -312,6 +314,7 @@ pub enum ScanWarning {
     },
 }
 
+/// The first names of several files, and the number of the others.
 fn shown(examples: &[Key], of: u64) -> String {
     let names = examples.iter().map(Key::as_str).collect::<Vec<_>>().join(", ");
     match of.saturating_sub(examples.len() as u64) {

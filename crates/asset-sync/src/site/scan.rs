@@ -138,6 +138,7 @@ fn read(root: &Path, options: &ScanOptions, preflight: Option<&PreflightOptions>
     }));
     warnings.extend(walk.warnings());
     warnings.extend(precompressed::warnings(&files, &options.rules));
+    warnings.extend(fingerprint::looks_hashed(&files));
     let Walk { skipped, matched, .. } = walk;
     let rules = options.rules.as_slice().iter().zip(matched);
     // A rule that allows something may be for a key that is not in the build.

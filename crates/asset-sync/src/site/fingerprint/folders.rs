@@ -1,5 +1,16 @@
 //! Folders that frameworks keep for files whose names carry a hash.
 
+/// What a name in the folder must have to be a hashed one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// Nothing: the framework alone writes there.
+    Nothing,
+    /// A part that is no word.
+    NoWord,
+    /// A part of ten figures and small letters.
+    Base36,
+}
+
 /// A convention of a framework.
 #[derive(Debug)]
 pub(super) struct Convention {
@@ -7,27 +18,31 @@ pub(super) struct Convention {
     pub(super) folder: &'static str,
     /// The framework.
     pub(super) tool: &'static str,
-    /// Whether the framework alone writes there. If not, the name must have a part that is no word.
-    pub(super) is_whole: bool,
+    /// What the name must have besides.
+    pub(super) needs: Needs,
     /// Folders below it that are something else.
     except: &'static [&'static str],
 }
 
 /// The table. The framework's own documentation or hosting adapters ask for `immutable` on each of these folders.
-const CONVENTIONS: [Convention; 5] = [
+const CONVENTIONS: [Convention; 6] = [
     // Next.js, documentation of `headers`, "Cache-Control": immutable assets get the header by themselves. The
     // manifests in the folder of a build have no hash, and the build's id may be one that the user keeps constant.
-    Convention { folder: "_next/static/", tool: "Next.js", is_whole: false, except: &[] },
+    Convention { folder: "_next/static/", tool: "Next.js", needs: Needs::NoWord, except: &[] },
     // SvelteKit, adapters of Netlify, Vercel and Cloudflare: `/${appDir}/immutable/*`. `version.json` and `env.js` lie
     // beside it.
-    Convention { folder: "_app/immutable/", tool: "SvelteKit", is_whole: true, except: &[] },
+    Convention { folder: "_app/immutable/", tool: "SvelteKit", needs: Needs::Nothing, except: &[] },
     // Astro, adapters of Netlify, Vercel and Cloudflare: `/_astro/*`.
-    Convention { folder: "_astro/", tool: "Astro", is_whole: false, except: &[] },
+    Convention { folder: "_astro/", tool: "Astro", needs: Needs::NoWord, except: &[] },
     // Nuxt, `buildAssetsDir` in Nitro's `publicAssets` with the `maxAge` of a year. `builds/` holds `latest.json`, and
     // names that are UUIDs.
-    Convention { folder: "_nuxt/", tool: "Nuxt", is_whole: false, except: &["builds/"] },
+    Convention { folder: "_nuxt/", tool: "Nuxt", needs: Needs::NoWord, except: &["builds/"] },
     // rustdoc, `static_files.rs`: files that do not depend on the crate, under `name-<hash of the content>`.
-    Convention { folder: "static.files/", tool: "rustdoc", is_whole: false, except: &[] },
+    Convention { folder: "static.files/", tool: "rustdoc", needs: Needs::NoWord, except: &[] },
+    // Blazor, "Fingerprint": Base36 of the content's SHA-256, from .NET 9 on (dotnet/aspnetcore#47000). Without it the
+    // names of assemblies have figures too: `X509Certificates.wasm`. `resource-collection` is a hash of names
+    // (dotnet/aspnetcore#64028).
+    Convention { folder: "_framework/", tool: "Blazor", needs: Needs::Base36, except: &[] },
 ];
 
 /// The convention of the folder that `directory` is or lies in. `directory` ends with a slash.

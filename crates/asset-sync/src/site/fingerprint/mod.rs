@@ -5,6 +5,7 @@
 //! says ([`manifests`]), the folders that frameworks keep for such files ([`folders`]), and the shapes of the names of
 //! the whole site ([`token`], [`style`]).
 
+mod doubt;
 mod evidence;
 mod folders;
 mod manifests;
@@ -16,7 +17,9 @@ mod words;
 use std::collections::HashMap;
 use std::path::Path;
 
+pub(super) use doubt::looks_hashed;
 pub use evidence::{Alphabet, Evidence, Fingerprint};
+use folders::Needs;
 use manifests::Manifests;
 pub(crate) use name::NameParts;
 use name::{Cut, Kind};
@@ -84,7 +87,17 @@ struct Name<'a> {
 impl<'a> Name<'a> {
     fn of(key: &'a str) -> Option<Self> {
         let cut = Cut::of(key)?;
-        let parts = cut.likeliest()?;
+        let Some(parts) = cut.likeliest() else {
+            // A hash with separators in it may end the name: the lengths of others will tell.
+            let parts = NameParts {
+                directory: cut.directory,
+                stem: cut.stem,
+                separator: None,
+                token: "",
+                endings: cut.endings,
+            };
+            return Some(Self { cut, parts, kind: Kind::of(key), verdict: Verdict::No });
+        };
         let mut verdict = token::judge(parts.token);
         if token::alphabet(parts.token) == Alphabet::Base32 && parts.token.len() == token::SHORT_HASH {
             verdict = verdict.max(of_esbuild(&parts, verdict));
@@ -103,7 +116,7 @@ impl<'a> Name<'a> {
             return Fingerprint::Certain(Evidence::Listed { manifest });
         }
         if let Some(convention) = folders::convention(parts.directory)
-            && (convention.is_whole || self.is_no_word())
+            && self.has(convention.needs)
         {
             return Fingerprint::Certain(Evidence::Folder { folder: convention.folder, tool: convention.tool });
         }
@@ -135,8 +148,25 @@ impl<'a> Name<'a> {
             let folder = styles.folder(parts.directory);
             return Fingerprint::Certain(Evidence::Name { folder, alphabet, length: parts.token.len(), others: 0 });
         }
-        let may_be = is_certain || (self.kind == Kind::Code && self.verdict >= Verdict::Possible);
+        // Doxygen: the MD5 of a symbol or a path.
+        let is_symbol = parts.separator == Some('_') && alphabet == Alphabet::Hex && parts.token.len() >= 32;
+        let is_doubtful = match alphabet {
+            Alphabet::Hex => self.verdict >= Verdict::Possible,
+            _ => self.verdict >= Verdict::Probable,
+        };
+        let may_be = is_certain || (self.kind == Kind::Code && is_doubtful && !is_symbol);
         if may_be { Fingerprint::Likely } else { Fingerprint::No }
+    }
+
+    /// Whether the name has what a folder's convention asks for.
+    fn has(&self, needs: Needs) -> bool {
+        let token = self.parts.token;
+        let is_base36 = || matches!(token::alphabet(token), Alphabet::Base36 | Alphabet::Hex);
+        match needs {
+            Needs::Nothing => true,
+            Needs::NoWord => self.is_no_word(),
+            Needs::Base36 => token.len() == 10 && is_base36() && self.is_no_word(),
+        }
     }
 
     /// Whether the token may be a hash where something else than its shape says that it is.
@@ -144,7 +174,8 @@ impl<'a> Name<'a> {
         let token = self.parts.token;
         let figures = token.bytes().filter(u8::is_ascii_digit).count();
         let is_hex = token::alphabet(token) == Alphabet::Hex && figures >= 2 && !starts_with_date(token);
-        let may_be = self.verdict > Verdict::No || figures > 0 || token.len() == token::SHORT_HASH;
+        let is_short = token.len() == token::SHORT_HASH && (self.verdict > Verdict::No || !token.contains(['-', '_']));
+        let may_be = self.verdict >= Verdict::Probable || is_short || (figures > 0 && token.len() == 10);
         is_hex || token::is_turbopack(token) || (may_be && !is_plain(token))
     }
 

@@ -115,8 +115,8 @@ impl<'a> Cut<'a> {
         Some(NameParts { directory: self.directory, stem, separator, token, endings: self.endings })
     }
 
-    /// The likeliest place of a hash. A Base64url hash may itself contain `-` and `_`, so that its length tells where
-    /// it starts.
+    /// The likeliest place of a hash, where there is one. A Base64url hash may itself contain `-` and `_`, so that its
+    /// length tells where it starts.
     pub(super) fn likeliest(&self) -> Option<NameParts<'a>> {
         let turbopack = || self.last(TURBOPACK_HASH).filter(|parts| is_turbopack(parts.token));
         let after_separator = || {

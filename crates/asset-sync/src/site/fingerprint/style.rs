@@ -34,7 +34,9 @@ struct Votes {
     hashes: usize,
     /// Those of them that are so alone.
     certain: usize,
+    /// Names in doubt.
     possible: usize,
+    /// Names that are plain words, dates or numbers.
     no: usize,
     /// The alphabets of the hashes, a bit for each.
     alphabets: u8,
@@ -48,8 +50,8 @@ impl Votes {
                 self.certain += usize::from(verdict == Verdict::Certain);
                 self.alphabets |= bit(token::alphabet(token));
             }
-            Verdict::Possible => self.possible += 1,
-            Verdict::No => self.no += 1,
+            Verdict::No if is_plain(token) => self.no += 1,
+            Verdict::Possible | Verdict::No => self.possible += 1,
         }
     }
 
@@ -73,7 +75,7 @@ impl Votes {
             Verdict::Certain | Verdict::Probable | Verdict::Possible => self.are_hashes(),
             // Figures only are hexadecimal digits where all others are.
             Verdict::No if token.bytes().all(|b| b.is_ascii_digit()) => {
-                self.hashes >= 3 && self.are_hashes() && !starts_with_date(token)
+                self.alphabet() == Alphabet::Hex && self.hashes >= 3 && self.are_hashes() && !starts_with_date(token)
             }
             Verdict::No => self.are_of_one_tool() && !is_plain(token),
         }
@@ -135,7 +137,7 @@ impl Styles {
     pub(super) fn learn<'a>(names: impl Iterator<Item = (&'a NameParts<'a>, Kind, Verdict)>) -> Self {
         let mut styles = Self::default();
         for (parts, kind, verdict) in names {
-            if matches!(kind, Kind::Code | Kind::Asset) && parts.separator != Some('_') {
+            if matches!(kind, Kind::Code | Kind::Asset) && parts.separator != Some('_') && !parts.token.is_empty() {
                 styles.add(parts, kind, verdict);
             }
         }

@@ -70,8 +70,10 @@ fn names_that_bundlers_write() {
         "_app/immutable/chunks/BsqLnRXa.js",
         "_app/immutable/chunks/Loader.DVXUTESP.js",
         "_astro/hoisted.C7x9kLmQ.js",
-        "_astro/photo.C7x9kLmQ_Z2k3xV.webp",
         "_nuxt/entry-hg693j9b.js",
+        // Blazor
+        "_framework/System.Collections.98tzo6dc2v.wasm.br",
+        "_framework/dotnet.runtime.8f3kq01xzp.js",
         "static/js/index.BI9-p_-s.js",
         // esbuild, Stencil
         "chunk-7XQ2ABCD.js",
@@ -137,9 +139,17 @@ fn names_that_people_write() {
         "übergröße-Ä1234567.js",
         "TeX-MML-AM_CHTML.js",
         "fonts/KFOlCnqEu92Fr1MmEU9fBBc4.woff2",
+        "api-v1beta1.js",
         // Files of frameworks that change under their name.
         "_next/static/k3Jd9sPq2/_buildManifest.js",
         "_next/static/k3Jd9sPq2/_ssgManifest.js",
+        "_next/static/k3Jd9sPq2/_clientMiddlewareManifest.js",
+        "_framework/System.Security.Cryptography.X509Certificates.wasm",
+        "_framework/blazor.webassembly.js",
+        "_framework/blazor.boot.json",
+        "_astro/hero-1200x800.webp",
+        // Images of Astro's image service: the second hash is that of the options, not of what the encoder made.
+        "_astro/photo.C7x9kLmQ_Z2k3xV.webp",
         "_app/version.json",
         "_app/env.js",
         "_nuxt/builds/latest.json",
@@ -273,7 +283,7 @@ fn evidence_is_short_and_the_same_for_all_of_a_style() {
     let names: Vec<_> = (0..3).map(|n| format!("static/assets/of/the/application/x{n}.{n}a1b2c3d.js")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let texts = evidence(&names);
-    assert_eq!(texts, ["name like 2 others in …the/application/ (hex, 8)"; 3]);
+    assert_eq!(texts, ["name like 2 others in …he/application/ (hex, 8)"; 3]);
     assert!(texts[0].chars().count() <= 60);
     assert_eq!(evidence(&["_app/immutable/nodes/0.C7x9kLmQ.js"]), ["folder _app/immutable/ (SvelteKit)"]);
     assert_eq!(evidence(&["chunk-7XQ2ABCD.js"]), ["name like 0 others (base32, 8)"]);
@@ -466,7 +476,7 @@ fn base64url(digest: &[u8], length: usize) -> String {
 
 const WRITINGS: [Writing; 12] = [
     Writing { what: "Base64url, 8", write: |d| base64url(d, 8), at_least: [98, 93] },
-    Writing { what: "Base64url, 10", write: |d| base64url(d, 10), at_least: [0, 0] },
+    Writing { what: "Base64url, 10", write: |d| base64url(d, 10), at_least: [97, 76] },
     Writing {
         what: "Base62, 8",
         write: |d| in_alphabet(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", d, 8),
@@ -480,12 +490,12 @@ const WRITINGS: [Writing; 12] = [
     Writing {
         what: "Base32, 8",
         write: |d| in_alphabet(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", d, 8),
-        at_least: [98, 93],
+        at_least: [95, 90],
     },
     Writing {
         what: "Base36, 8",
         write: |d| in_alphabet(b"0123456789abcdefghijklmnopqrstuvwxyz", d, 8),
-        at_least: [95, 0],
+        at_least: [93, 0],
     },
     Writing {
         what: "Base36, 13",

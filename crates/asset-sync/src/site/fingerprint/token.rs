@@ -1,7 +1,7 @@
 //! What a token looks like by itself: a hash of some alphabet, or something a person wrote.
 
 use super::Alphabet;
-use super::words::{Pieces, is_compound, is_numbered, starts_with_date};
+use super::words::{Pieces, is_compound, is_dimensions, is_numbered, starts_with_date};
 
 /// Length of the hash that Vite, Rollup, esbuild and Angular put in a name, in characters.
 pub(super) const SHORT_HASH: usize = 8;
@@ -51,8 +51,9 @@ pub(super) fn is_turbopack(token: &str) -> bool {
 
 /// How much the token looks like a hash, by itself.
 pub(super) fn judge(token: &str) -> Verdict {
-    if is_escaped_scope(token) || starts_with_date(token) || token.bytes().all(|b| b.is_ascii_digit()) {
-        // Figures only: a date, a time stamp, a build number as likely as a hash.
+    // Figures only: a date, a time stamp, a build number as likely as a hash.
+    let is_figures = token.bytes().all(|b| b.is_ascii_digit());
+    if is_figures || starts_with_date(token) || is_dimensions(token) || is_escaped_scope(token) {
         return Verdict::No;
     }
     let pieces = Pieces::of(token);
@@ -87,20 +88,22 @@ fn judge_hex(token: &str, pieces: &Pieces) -> Verdict {
 
 /// Small letters and figures. Many names of people are made of these, so that only long ones are certain.
 fn judge_base36(token: &str, pieces: &Pieces) -> Verdict {
-    let digits = token.bytes().filter(u8::is_ascii_digit).count();
-    if digits == 0 {
-        return Verdict::No;
-    }
-    if pieces.in_words * 2 > pieces.letters {
-        return Verdict::No;
-    }
-    if token.len() >= 12 && digits >= 3 && pieces.count >= 6 {
+    let figures = token.bytes().filter(u8::is_ascii_digit).count();
+    let wordy = |numerator: usize, denominator: usize| pieces.in_words * denominator >= pieces.letters * numerator;
+    if figures == 0 || is_version(token) || wordy(1, 1) || (pieces.count < 4 && wordy(1, 2)) {
+        Verdict::No
+    } else if token.len() >= 12 && figures >= 3 && pieces.count >= 6 && !wordy(1, 2) {
         Verdict::Certain
-    } else if pieces.count >= 4 && !is_numbered(token) {
+    } else if pieces.count >= 4 && !wordy(3, 4) {
         Verdict::Probable
     } else {
         Verdict::Possible
     }
+}
+
+/// `v1beta2`
+fn is_version(token: &str) -> bool {
+    token.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// Base32 as esbuild writes it has neither small letters nor `0`, `1`, `8`, `9`. A figure among capitals is rare in
@@ -119,12 +122,12 @@ fn judge_base32(token: &str, pieces: &Pieces) -> Verdict {
 
 fn judge_base64url(token: &str, pieces: &Pieces) -> Verdict {
     let has = |test: fn(&u8) -> bool| token.as_bytes().iter().any(test);
-    let (digit, lower) = (has(u8::is_ascii_digit), has(u8::is_ascii_lowercase));
+    let (digit, lower, upper) = (has(u8::is_ascii_digit), has(u8::is_ascii_lowercase), has(u8::is_ascii_uppercase));
     let words_share =
         |numerator: usize, denominator: usize| pieces.in_words * denominator >= pieces.letters * numerator;
     let readable = (pieces.count < 2 && lower) || words_share(3, 4) || is_compound(token);
-    if readable || (!lower && token.len() != SHORT_HASH) {
-        // `Settings`, `MyPage01`, `Web3Page`, `rc10-Bed`.
+    if readable || !(digit || upper) || (!lower && token.len() != SHORT_HASH) {
+        // `Settings`, `MyPage01`, `Web3Page`, `rc10-Bed`, `mode-csv`.
         return Verdict::No;
     }
     let irregular = lower && pieces.count * 2 >= token.len();

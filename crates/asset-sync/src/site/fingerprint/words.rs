@@ -8,6 +8,12 @@ pub(super) fn starts_with_date(token: &str) -> bool {
     matches!((number(0..4), number(4..6), number(6..8)), (Some(1900..=2099), Some(1..=12), Some(1..=31)))
 }
 
+/// Whether the token is the size of an image, as `1200x800`.
+pub(super) fn is_dimensions(token: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    token.split_once('x').is_some_and(|(width, height)| is_number(width) && is_number(height))
+}
+
 /// A token cut as one reads camel case: words, abbreviations, numbers, separators.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
@@ -70,11 +76,14 @@ pub(super) fn is_compound(token: &str) -> bool {
         })
 }
 
-/// Whether a person may well have written the token, whatever stands beside it: figures only, or at
-/// most two words and a number.
+/// Whether a person may well have written the token, whatever stands beside it: figures only, or at most two words and
+/// a number.
 pub(super) fn is_plain(token: &str) -> bool {
     let pieces = Pieces::of(token);
-    pieces.letters == 0 || starts_with_date(token) || (pieces.count <= 3 && pieces.in_words == pieces.letters)
+    let spelt =
+        || token.split(|c: char| !c.is_ascii_alphabetic()).all(|word| rare_pairs(word.as_bytes()) * 6 <= word.len());
+    let is_words = pieces.count <= 3 && pieces.in_words == pieces.letters && spelt();
+    pieces.letters == 0 || starts_with_date(token) || is_dimensions(token) || is_words
 }
 
 /// Where the piece that starts at `start` ends: a capital starts a word, and the last capital of
@@ -113,26 +122,26 @@ fn is_wordlike(piece: &str) -> bool {
     // Abbreviations of this trade that no rule about vowels would find.
     const TRADE: [&str; 14] =
         ["html", "css", "xml", "svg", "http", "https", "sql", "mpg", "png", "jpg", "pdf", "rss", "xhr", "tsx"];
-    let piece = piece.to_ascii_lowercase();
+    let is_one_of = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(piece));
     if piece.len() <= 2 {
-        return SHORT.contains(&piece.as_str());
+        return is_one_of(&SHORT);
     }
     let bytes = piece.as_bytes();
-    let vowel = |b: &u8| matches!(b, b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
+    let vowel = |b: &u8| matches!(b.to_ascii_lowercase(), b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
     let consonants = || bytes.split(vowel).map(<[u8]>::len);
     let speakable = bytes.iter().any(vowel)
         && consonants().next().is_some_and(|first| first <= 3)
         && consonants().all(|run| run <= 4)
-        && !bytes.windows(2).any(|pair| pair[0] == b'q' && pair[1] != b'u');
-    TRADE.contains(&piece.as_str()) || (speakable && rare_pairs(bytes) * 4 <= bytes.len())
+        && rare_pairs(bytes) * 4 <= bytes.len();
+    speakable || is_one_of(&TRADE)
 }
 
 /// Number of neighbouring letters that are rare in words. Of words with seven letters 1 in 100 has more than one such
 /// pair, of random letters 3 in 4 have.
 fn rare_pairs(letters: &[u8]) -> usize {
     let is_common = |first: u8, second: u8| {
-        let row = usize::from(first.wrapping_sub(b'a'));
-        COMMON_PAIRS.get(row).is_some_and(|row| row.as_bytes().contains(&second))
+        let row = usize::from(first.to_ascii_lowercase().wrapping_sub(b'a'));
+        COMMON_PAIRS.get(row).is_some_and(|row| row.as_bytes().contains(&second.to_ascii_lowercase()))
     };
     letters.windows(2).filter(|pair| !is_common(pair[0], pair[1])).count()
 }
