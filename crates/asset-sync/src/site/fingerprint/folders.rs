@@ -37,7 +37,7 @@ const CONVENTIONS: [Convention; 6] = [
     // Nuxt, `buildAssetsDir` in Nitro's `publicAssets` with the `maxAge` of a year. `builds/` holds `latest.json`, and
     // names that are UUIDs.
     Convention { folder: "_nuxt/", tool: "Nuxt", needs: Needs::NoWord, except: &["builds/"] },
-    // rustdoc, `static_files.rs`: files that do not depend on the crate, under `name-<hash of the content>`.
+    // rustdoc, rust-lang/rust#101702: "anything in static.files can use Cache-Control: immutable".
     Convention { folder: "static.files/", tool: "rustdoc", needs: Needs::NoWord, except: &[] },
     // Blazor, "Fingerprint": Base36 of the content's SHA-256, from .NET 9 on (dotnet/aspnetcore#47000). Without it the
     // names of assemblies have figures too: `X509Certificates.wasm`. `resource-collection` is a hash of names

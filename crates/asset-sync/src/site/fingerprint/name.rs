@@ -95,8 +95,9 @@ impl<'a> Cut<'a> {
         {
             stem = rest;
         }
-        // A random identifier says which file, not which content.
-        let usable = !stem.is_empty() && !ends_with_uuid(stem);
+        // A random identifier says which file, not which content, and so does the name of a symbol, in which doxygen
+        // writes `::` as `_1_1` (`escapeCharsInString` in its `util.cpp`).
+        let usable = !stem.is_empty() && !ends_with_uuid(stem) && !stem.contains("_1_1");
         usable.then(|| Self { directory, stem, endings: &name[stem.len()..] })
     }
 

@@ -53,7 +53,7 @@ pub(super) fn is_turbopack(token: &str) -> bool {
 pub(super) fn judge(token: &str) -> Verdict {
     // Figures only: a date, a time stamp, a build number as likely as a hash.
     let is_figures = token.bytes().all(|b| b.is_ascii_digit());
-    if is_figures || starts_with_date(token) || is_dimensions(token) || is_escaped_scope(token) {
+    if is_figures || starts_with_date(token) || is_dimensions(token) {
         return Verdict::No;
     }
     let pieces = Pieces::of(token);
@@ -63,11 +63,6 @@ pub(super) fn judge(token: &str) -> Verdict {
         Alphabet::Base32 if token.len() == SHORT_HASH => judge_base32(token, &pieces),
         Alphabet::Base32 | Alphabet::Base64url => judge_base64url(token, &pieces),
     }
-}
-
-/// Doxygen writes `::` as `_1_1` in file names (its manual, `CASE_SENSE_NAMES`): `classEigen_1_1KdBVH`.
-fn is_escaped_scope(token: &str) -> bool {
-    token.starts_with("1_1") || token.contains("_1_1")
 }
 
 /// `decade2020`, `2024facade` and `face2face` are hexadecimal too: letters in runs as long as words leave a doubt.
