@@ -77,6 +77,7 @@ fn names_that_bundlers_write() {
         "static/js/index.BI9-p_-s.js",
         // esbuild, Stencil
         "chunk-7XQ2ABCD.js",
+        "chunks/entry-C4YZOFS6.css",
         "build/p-3f2a9c0d.entry.js",
         // Hugo, Sprockets, rustdoc, mkdocs-material
         "style.min.9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08.css",

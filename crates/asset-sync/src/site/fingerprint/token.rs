@@ -110,6 +110,8 @@ fn judge_base32(token: &str, pieces: &Pieces) -> Verdict {
         (true, true) if is_numbered(token) => Verdict::No,
         (true, false) if is_numbered(token) => Verdict::Possible,
         (true, false) => Verdict::Certain,
+        // Words of capitals with figures at two places: nobody writes `C4YZOFS6`.
+        (true, true) if pieces.count >= 4 => Verdict::Certain,
         (true, true) | (false, false) => Verdict::Probable,
         (false, true) => Verdict::No,
     }
