@@ -84,8 +84,8 @@ fn literal(source: &[u8], at: usize) -> Option<(&str, usize)> {
         ends
     })?;
     let text = std::str::from_utf8(&rest[..length]).ok()?;
-    let plain = !text.contains(['\n', '\r']) && !(quote == b'`' && text.contains("${"));
-    plain.then_some((text, at + 1 + length + 1))
+    let is_composed = text.contains(['\n', '\r']) || (quote == b'`' && text.contains("${"));
+    (!is_composed).then_some((text, at + 1 + length + 1))
 }
 
 /// Resolves the escapes of a string, as minifiers write them for what is not ASCII.
@@ -180,14 +180,14 @@ fn new_url(source: &[u8], import: usize) -> Option<Reference> {
     let inner = &before[..before.len() - 1];
     let length = inner.iter().rev().take(MAX_LENGTH).position(|b| *b == quote)?;
     let open = inner.len() - length - 1;
-    let (text, _) = literal(source, open).filter(|(_, end)| *end == before.len())?;
+    let (text, _) = literal(source, open)?;
     let call = trim_trivia_end(trim_trivia_end(&source[..open]).strip_suffix(b"(")?);
     let before_new = trim_trivia_end(call.strip_suffix(b"URL")?).strip_suffix(b"new")?;
     let start = before_new.len();
     let text = unescaped(text)?.into_owned();
     let is_worker = trim_trivia_end(before_new).ends_with(b"Worker(");
     let kind = if is_worker { ReferenceKind::Worker } else { ReferenceKind::Resource };
-    is_keyword(source, start).then(|| Reference { span: start..end, text, kind })
+    is_keyword(source, start).then_some(Reference { span: start..end, text, kind })
 }
 
 /// The files a chunk of Vite's preloads before it imports another.

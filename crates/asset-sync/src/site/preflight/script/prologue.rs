@@ -39,7 +39,7 @@ fn statement(source: &[u8], at: usize) -> Option<usize> {
     Some(attributes_end(source, end).unwrap_or(end))
 }
 
-/// The place of the specifier: after `from`, which is outside of braces and not the first name.
+/// The place of the specifier: after the `from` that a string follows.
 fn clause_end(source: &[u8], mut at: usize) -> Option<usize> {
     let mut in_braces = false;
     loop {
@@ -52,7 +52,7 @@ fn clause_end(source: &[u8], mut at: usize) -> Option<usize> {
                 let name = word(source, at);
                 at += name.len();
                 let next = skip_trivia(source, at);
-                if name == b"from" && !in_braces && matches!(source.get(next), Some(b'"' | b'\'')) {
+                if name == b"from" && matches!(source.get(next), Some(b'"' | b'\'')) {
                     return Some(next);
                 }
                 at = next;
