@@ -302,7 +302,7 @@ async fn so_does_a_real_site() {
     for (action, sample) in [(Action::Deploy, 8), (Action::Rollback, 8), (Action::Prune, 4)] {
         let scene = Scene::new(Sites::new(), action, first.clone(), second.clone()).await;
         let requests = scene.requests.len() as u64;
-        assert!(requests > 20 || action == Action::Prune, "{requests} requests");
+        assert!(requests > 10 || action == Action::Prune, "{requests} requests");
         let cuts = (0..sample).map(|_| (*random.choice(&CUTS).unwrap(), random.u64(1..=requests))).collect();
         side_by_side(1, cuts, |(cut, number)| scene.cut(cut, number));
     }

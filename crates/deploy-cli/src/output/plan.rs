@@ -34,6 +34,13 @@ pub(super) fn text(plan: &PlanReport, all: bool) -> String {
             text.push_str(&format!("  and {} more (--all shows them)\n", lines.len() - shown));
         }
     };
+    list(
+        "Served as immutable, since their names carry a hash of their content:",
+        plan.fingerprinted
+            .iter()
+            .map(|g| line(&g.evidence, g.bytes, &format!("({})", count(g.files, "file"))))
+            .collect(),
+    );
     list("Ours from now on, since the content is the same:", plan.adopted.clone());
     list("Archived, then replaced (foreign):", plan.taken.clone());
     list("First, upload where no page refers to it:", writes(&staged));

@@ -89,8 +89,12 @@ fn all_findings_at_once_with_file_line_and_reference() {
     "docs/index.html" line 1: refers to "/assets/gone.css", which is not in the build
     "#);
     insta::assert_snapshot!(lines(&found.warnings), @r#"
-    "assets/app.js.map": is a source map, which shows the source code to everyone: build without source maps, or allow it by a rule with `allow = "source-map"`
-    "docs/index.html" line 4: refers to "gone.html", that is "docs/gone.html", which is not in the build: build again, or mend the reference, or allow it by a rule with `allow = "missing-reference"`
+    "index.html": is missing, so the site has no page at its root; there are pages such as "docs/index.html": if that is not meant, check which folder the build writes
+    "assets/style.css" line 1: refers to "fonts/gone.woff2", that is "assets/fonts/gone.woff2", which is not in the build
+    "docs/index.html" line 3: refers to "gone%20too.png", that is "docs/gone too.png", which is not in the build
+    "docs/index.html" line 3: refers to "gone.png", that is "docs/gone.png", which is not in the build
+    "docs/index.html" line 4: refers to "gone.html", that is "docs/gone.html", which is not in the build
+    "assets/app.js.map": is a source map, which shows the source code to everyone
     "#);
     let error = found.check(usize::MAX).unwrap_err();
     assert_eq!(error.class(), crate::ErrorClass::Refused);
