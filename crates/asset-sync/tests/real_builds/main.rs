@@ -1,0 +1,16 @@
+//! Real front-end builds: what is fingerprinted in them, what the pre-flight refuses, and what it lets through.
+//!
+//! Nothing here asks the code under test what is right. Two versions of a site show which names change with their
+//! content, `scripts/real-builds.tsv` says which builds are complete, and small readers of this folder find the files that
+//! a page cannot work without.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod breakage;
+mod builds;
+mod extracts;
+mod measure;
+mod names;
+mod page;
+mod results;
+mod table;
