@@ -41,6 +41,8 @@ pub enum Evidence {
         /// The framework.
         tool: &'static str,
     },
+    /// An `index.html` page loads it as a part of a build, with no other than such names from its folder.
+    Loaded,
     /// The name itself.
     Name {
         /// The folder of the file, with a slash at its end; empty for the top of the site.
@@ -100,6 +102,7 @@ impl fmt::Display for Evidence {
             Self::Rule { number } => write!(f, "rule {number}"),
             Self::Listed { manifest } => write!(f, "listed in {manifest}"),
             Self::Folder { folder, tool } => write!(f, "folder {folder} ({tool})"),
+            Self::Loaded => f.write_str("loaded by index.html"),
             Self::Name { folder, alphabet, length, others } => {
                 let place = if folder.is_empty() { String::new() } else { format!(" in {}", shortened(folder)) };
                 write!(f, "name like {others} others{place} ({alphabet}, {length})")

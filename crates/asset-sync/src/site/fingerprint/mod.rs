@@ -10,6 +10,7 @@ mod evidence;
 mod folders;
 mod manifests;
 mod name;
+mod pages;
 mod style;
 mod token;
 mod words;
@@ -23,6 +24,7 @@ use folders::Needs;
 use manifests::Manifests;
 pub(crate) use name::NameParts;
 use name::{Cut, Kind};
+use pages::Pages;
 use style::{Shown, Styles};
 use token::Verdict;
 use words::{is_plain, starts_with_date};
@@ -53,7 +55,8 @@ impl Fingerprints {
         let manifests = Manifests::read(root, files.iter().map(|file| file.key.as_str()));
         let mut names: Vec<_> = files.iter().map(|file| Name::of(file.key.as_str())).collect();
         doubt_commits(&mut names);
-        let styles = Styles::learn(names.iter().flatten().map(|name| (&name.parts, name.kind, name.verdict)));
+        Pages::read(root, files.iter().map(|file| file.key.as_str())).vouch(&mut names);
+        let styles = Styles::learn(names.iter().flatten());
         let judge = |(file, name): (&Named<'_>, &Option<Name<'_>>)| {
             // A page's address is what people keep, whatever its name looks like.
             let name = name.as_ref().filter(|_| !media_type::is_html(file.content_type));
@@ -78,10 +81,15 @@ impl Fingerprints {
 
 /// A name with what it says by itself.
 struct Name<'a> {
+    key: &'a str,
     cut: Cut<'a>,
     parts: NameParts<'a>,
     kind: Kind,
     verdict: Verdict,
+    /// Whether a page loads it, in a way that shows its name to be a hash.
+    is_loaded: bool,
+    /// Whether that page is written by Vite.
+    is_by_vite: bool,
 }
 
 impl<'a> Name<'a> {
@@ -96,13 +104,17 @@ impl<'a> Name<'a> {
                 token: "",
                 endings: cut.endings,
             };
-            return Some(Self { cut, parts, kind: Kind::of(key), verdict: Verdict::No });
+            return Some(Self::new(key, cut, parts, Verdict::No));
         };
         let mut verdict = token::judge(parts.token);
         if token::alphabet(parts.token) == Alphabet::Base32 && parts.token.len() == token::SHORT_HASH {
             verdict = verdict.max(of_esbuild(&parts, verdict));
         }
-        Some(Self { cut, parts, kind: Kind::of(key), verdict })
+        Some(Self::new(key, cut, parts, verdict))
+    }
+
+    fn new(key: &'a str, cut: Cut<'a>, parts: NameParts<'a>, verdict: Verdict) -> Self {
+        Self { key, cut, parts, kind: Kind::of(key), verdict, is_loaded: false, is_by_vite: false }
     }
 
     fn judge(&self, styles: &Styles, manifests: &Manifests) -> Fingerprint {
@@ -119,6 +131,9 @@ impl<'a> Name<'a> {
             && self.has(convention.needs)
         {
             return Fingerprint::Certain(Evidence::Folder { folder: convention.folder, tool: convention.tool });
+        }
+        if self.is_loaded {
+            return Fingerprint::Certain(Evidence::Loaded);
         }
         if let Some((length, shown)) = self.shown(styles) {
             let folder = styles.folder(parts.directory);

@@ -6,10 +6,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::Alphabet;
 use super::name::{Kind, NameParts};
 use super::token::{self, Verdict};
-use super::words::{is_plain, starts_with_date};
+use super::words::{is_plain, is_written, starts_with_date};
+use super::{Alphabet, Name};
 
 /// Names of folders that bundlers make for images, fonts and media (Vue CLI, Angular, Vite, Docusaurus).
 const ASSET_FOLDERS: [&str; 7] = ["media", "img", "images", "fonts", "font", "assets", "static"];
@@ -40,6 +40,8 @@ struct Votes {
     no: usize,
     /// The alphabets of the hashes, a bit for each.
     alphabets: u8,
+    /// Whether Vite wrote one of them.
+    by_vite: bool,
 }
 
 impl Votes {
@@ -77,6 +79,7 @@ impl Votes {
             Verdict::No if token.bytes().all(|b| b.is_ascii_digit()) => {
                 self.alphabet() == Alphabet::Hex && self.hashes >= 3 && self.are_hashes() && !starts_with_date(token)
             }
+            Verdict::No if self.by_vite && self.are_hashes() => !is_written(token),
             Verdict::No => self.are_of_one_tool() && !is_plain(token),
         }
     }
@@ -134,11 +137,12 @@ pub(super) struct Styles {
 impl Styles {
     /// Learns from the names of a site. Only what bundlers write counts: a style of pages or data may be one of
     /// symbols or records.
-    pub(super) fn learn<'a>(names: impl Iterator<Item = (&'a NameParts<'a>, Kind, Verdict)>) -> Self {
+    pub(super) fn learn<'a>(names: impl Iterator<Item = &'a Name<'a>>) -> Self {
         let mut styles = Self::default();
-        for (parts, kind, verdict) in names {
-            if matches!(kind, Kind::Code | Kind::Asset) && parts.separator != Some('_') && !parts.token.is_empty() {
-                styles.add(parts, kind, verdict);
+        for name in names {
+            let NameParts { separator, token, .. } = name.parts;
+            if matches!(name.kind, Kind::Code | Kind::Asset) && separator != Some('_') && !token.is_empty() {
+                styles.add(name);
             }
         }
         for folder in styles.folders.values_mut() {
@@ -150,13 +154,17 @@ impl Styles {
         styles
     }
 
-    fn add(&mut self, parts: &NameParts<'_>, kind: Kind, verdict: Verdict) {
+    fn add(&mut self, name: &Name<'_>) {
+        let Name { parts, kind, verdict, .. } = name;
+        let (kind, verdict) = (*kind, *verdict);
         let style = Style::of(parts);
         if !self.folders.contains_key(parts.directory) {
             self.folders.insert(parts.directory.into(), Folder::default());
         }
         let Some(folder) = self.folders.get_mut(parts.directory) else { return };
-        folder.styles.entry(style).or_default().add(parts.token, verdict);
+        let votes = folder.styles.entry(style).or_default();
+        votes.add(parts.token, verdict);
+        votes.by_vite |= name.is_by_vite;
         if kind == Kind::Code {
             self.site.entry(style).or_default().add(parts.token, verdict);
             if verdict == Verdict::Certain && !folder.has_code {

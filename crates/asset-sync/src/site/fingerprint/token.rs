@@ -1,7 +1,7 @@
 //! What a token looks like by itself: a hash of some alphabet, or something a person wrote.
 
 use super::Alphabet;
-use super::words::{Pieces, is_compound, is_dimensions, is_numbered, starts_with_date};
+use super::words::{Pieces, is_compound, is_dimensions, is_numbered, is_version, starts_with_date};
 
 /// Length of the hash that Vite, Rollup, esbuild and Angular put in a name, in characters.
 pub(super) const SHORT_HASH: usize = 8;
@@ -94,11 +94,6 @@ fn judge_base36(token: &str, pieces: &Pieces) -> Verdict {
     } else {
         Verdict::Possible
     }
-}
-
-/// `v1beta2`
-fn is_version(token: &str) -> bool {
-    token.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// Base32 as esbuild writes it has neither small letters nor `0`, `1`, `8`, `9`. A figure among capitals is rare in

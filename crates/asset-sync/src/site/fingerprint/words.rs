@@ -86,6 +86,16 @@ pub(super) fn is_plain(token: &str) -> bool {
     pieces.letters == 0 || starts_with_date(token) || is_dimensions(token) || is_words
 }
 
+/// `v1beta2`
+pub(super) fn is_version(token: &str) -> bool {
+    token.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// Whether people write such tokens, in words, numbers or versions. One in ten hashes is like that too.
+pub(super) fn is_written(token: &str) -> bool {
+    is_plain(token) || is_version(token) || is_numbered(token) || is_compound(token)
+}
+
 /// Where the piece that starts at `start` ends: a capital starts a word, and the last capital of
 /// several belongs to the word after them (`XMLHttp` is `XML`, `Http`).
 fn end_of_piece(bytes: &[u8], start: usize) -> usize {
