@@ -99,7 +99,7 @@ fn sites(target: &Target) -> BTreeMap<&'static str, PathBuf> {
     let leaking = target.site("leaking", &[("index.html", page), ("app.js", &key)]);
     let broken = "<p>__WEBAPP_NOTE__</p><script>__WEBAPP_NOTE__ __WEBAPP_NO__</script>";
     let unfilled = target.site("unfilled", &[("index.html", broken)]);
-    let missing = "<p>__WEBAPP_NOTE__</p><img src=\"a/__WEBAPP_NOTE__.png\">";
+    let missing = "<p>__WEBAPP_NOTE__</p><script src=\"a/__WEBAPP_NOTE__.js\"></script>";
     let missing = target.site("missing", &[("index.html", missing)]);
     BTreeMap::from([("good", good), ("leaking", leaking), ("unfilled", unfilled), ("missing", missing)])
 }

@@ -20,9 +20,12 @@ fn success_and_failure_are_told_in_one_line() {
     assert!(run.starts_with("Version 1.0.0 is live, as release r1-"), "{run}");
     let plan = line(&mut target.publish("plan", &example("v2"), "2.0.0"), 0);
     assert!(plan.starts_with("Version 2.0.0 would become release r2-"), "{plan}");
-    let refused = line(&mut target.publish("run", &target.site("odd", &[("a.html", "hi")]), "1.0.0"), 7);
-    assert!(refused.starts_with("failed (refused, exit code 7): the site is not fit"), "{refused}");
-    assert!(refused.contains(". Hint: A rule"), "{refused}");
+    let refused = line(
+        &mut target.publish("run", &target.site("odd", &[("index.html", "<script src=gone.js></script>")]), "1.0.0"),
+        7,
+    );
+    assert!(refused.starts_with("failed (refused, exit code 7): the build is broken"), "{refused}");
+    assert!(refused.contains(". Hint: Build again"), "{refused}");
     let wrong = line(target.command(&["run"]).env("DEPLOY_LEASE", "90"), 2);
     for part in ["failed (usage, exit code 2): ", "DEPLOY_SOURCE: ", "DEPLOY_LEASE: "] {
         assert!(wrong.contains(part), "no {part} in {wrong}");

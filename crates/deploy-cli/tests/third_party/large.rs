@@ -13,7 +13,7 @@ fn large(seed: u32) -> String {
 
 /// One that never changes under its name, and one that does.
 fn site(version: u32) -> Site {
-    let name = format!("static/data.3f2a9c{version}d.json");
+    let name = format!("static/data.3f2a9c{version}d.js");
     Site::of(&[("index.html", "<h1>data</h1>"), (&name, &large(1)), ("data.txt", &large(version))])
 }
 
