@@ -138,7 +138,9 @@ impl Deployer {
         let unknown = KnownWarnings::default();
         let known = current.live_release().map_or(&unknown, |live| &live.warnings);
         let (new, same) = if shown == usize::MAX { (warnings.iter().collect(), 0) } else { known.split(warnings) };
-        report(&new.into_iter().cloned().collect::<Vec<_>>(), shown).into_iter().for_each(|line| self.warn(line));
+        for line in report(&new.into_iter().cloned().collect::<Vec<_>>(), shown) {
+            self.warn(line);
+        }
         match same {
             0 => {}
             1 => self.warn("1 warning about the build that the live release had too (`deploy plan --all` lists it)"),

@@ -259,7 +259,7 @@ mod tests {
                     };
                     lines.push(format!(
                         "<{name}>{}{context}",
-                        flags.iter().map(|f| format!(" {f}")).collect::<String>()
+                        flags.iter().map(|f| format!(" {f}")).collect::<Vec<_>>().concat()
                     ));
                     for a in attributes {
                         let quotes = if a.quoted { "quoted" } else { "bare" };

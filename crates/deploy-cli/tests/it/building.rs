@@ -65,7 +65,7 @@ fn a_build_for_another_base_path_says_which_variable_to_set() {
 fn warnings_that_the_live_release_had_too_are_one_line() {
     let target = Target::new();
     let site = |name: &str, script: &str, links: &[&str]| {
-        let links: String = links.iter().map(|link| format!("<a href={link}>x</a>")).collect();
+        let links = links.iter().map(|link| format!("<a href={link}>x</a>")).collect::<Vec<_>>().concat();
         let page = format!("<script src={script}></script>{links}");
         target.site(name, &[("index.html", &page), (script, "f()"), ("app.js.map", "{}")])
     };
@@ -89,7 +89,7 @@ fn warnings_that_the_live_release_had_too_are_one_line() {
 #[test]
 fn every_finding_of_a_refusal_is_listed_where_it_is_asked_for() {
     let target = Target::new();
-    let scripts: String = (0..25).map(|n| format!("<script src=gone-{n}.js></script>\n")).collect();
+    let scripts = (0..25).map(|n| format!("<script src=gone-{n}.js></script>\n")).collect::<Vec<_>>().concat();
     let site = target.site("broken", &[("index.html", &scripts)]);
     let message =
         |arguments: &[&str]| Run::of(target.publish("plan", &site, "1.0.0").args(arguments)).failed(7, "refused").0;

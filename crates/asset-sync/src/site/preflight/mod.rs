@@ -291,7 +291,7 @@ impl<'a> Look<'a> {
                 (page.references, page.base, page.scripts)
             }
             Language::Css => (css::references(bytes, 0), None, Vec::new()),
-            Language::Script => (script::references(bytes), None, vec![0..bytes.len()]),
+            Language::Script => (script::references(bytes), None, std::iter::once(0..bytes.len()).collect()),
             Language::Text => return None,
         };
         if list.is_empty() {

@@ -308,7 +308,7 @@ fn an_async_script_of_an_inner_page_refuses_only_if_it_is_part_of_the_applicatio
     assert_eq!(inner("/_next/static/chunks/main-3f2a9c0d1122aabb.js"), 1);
 }
 
-/// Storybook and JupyterLite ship scripts that no page loads, with imports of what they do not ship.
+/// Storybook and `JupyterLite` ship scripts that no page loads, with imports of what they do not ship.
 #[test]
 fn only_what_a_page_reaches_refuses() {
     let entry = "import './a.js'; const s = 'import \"./mentioned.js\"'; // import './commented.js'";

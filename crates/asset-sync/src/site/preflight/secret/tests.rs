@@ -1,4 +1,9 @@
 //! Each line of the table finds what it describes, and nothing next to it.
+#![allow(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "plainer than the alternatives, and only in tests"
+)]
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
