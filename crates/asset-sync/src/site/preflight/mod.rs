@@ -151,6 +151,8 @@ struct FileReferences {
     list: Vec<Reference>,
     base: Url,
     base_is_value: bool,
+    /// Whether a server fills in the base, so that only absolute paths are certain.
+    base_is_template: bool,
     /// Where scripts stand in the file.
     scripts: Vec<std::ops::Range<usize>>,
 }
@@ -299,16 +301,16 @@ impl<'a> Look<'a> {
         }
         let address = self.addresses.of(&file.key)?;
         let base_is_value = moved.as_ref().is_some_and(|moved| content.has_value_in(&moved.span));
+        let base_is_template = moved.as_ref().is_some_and(|moved| is_template(&moved.text));
+        let moved = moved.filter(|_| !base_is_template);
         let base = moved.and_then(|moved| address.join(&moved.text).ok()).unwrap_or(address);
-        Some(FileReferences { list, base, base_is_value, scripts })
+        Some(FileReferences { list, base, base_is_value, base_is_template, scripts })
     }
 
     fn missing_references(&self, file: &SiteFile, language: Language, content: &FileContent<'_>, report: &mut Report) {
         let bytes = &*content.bytes;
-        let Some(FileReferences { list, base, base_is_value, scripts }) = self.references(file, language, content)
-        else {
-            return;
-        };
+        let Some(found) = self.references(file, language, content) else { return };
+        let FileReferences { list, base, base_is_value, base_is_template, scripts } = found;
         let mut missing: Vec<(Reference, String)> = Vec::new();
         let mut outside = Vec::new();
         let mut known: HashSet<(String, Need)> = HashSet::new();
@@ -350,7 +352,8 @@ impl<'a> Look<'a> {
                 continue;
             }
             let finding = finding(reference, target);
-            if !self.is_needed(file, reference, target) {
+            let is_certain = !base_is_template || reference.text.trim_start().starts_with('/');
+            if !(is_certain && self.is_needed(file, reference, target)) {
                 report.findings.warnings.push(finding);
             } else if language == Language::Html {
                 report.findings.refusals.push(finding);

@@ -141,6 +141,17 @@ fn source_maps_are_as_told() {
 }
 
 #[test]
+fn a_base_that_a_server_fills_in_makes_relative_references_uncertain() {
+    let page = r#"<base href="{{ base_url | default('./') }}"><script type=module src="./a.js"></script>
+<script src="./lost.js"></script><script src="/gone.js"></script>"#;
+    let files = [("index.html", page), ("a.js", "import './gone-too.js'")];
+    let found = look(&files, "", PreflightOptions::default());
+    let targets = |list: &[Finding]| list.iter().filter_map(|finding| finding.target.clone()).collect::<Vec<_>>();
+    assert_eq!(targets(&found.refusals), ["gone.js", "gone-too.js"]);
+    assert_eq!(targets(&found.warnings), ["lost.js"]);
+}
+
+#[test]
 fn a_prefix_and_a_base_move_references() {
     let files = [
         (
