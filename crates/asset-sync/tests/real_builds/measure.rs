@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use asset_sync::site::{Finding, PreflightOptions, ScanOptions, Site, scan_and_preflight};
+use asset_sync::site::{Finding, FindingKind, PreflightOptions, ScanOptions, Site, scan_and_preflight};
 use fastrand::Rng;
 
 use crate::breakage;
@@ -55,7 +55,11 @@ fn measure_one<'a>(root: &Path, build: &'a Build, site: &Site, others: &[&Site],
     let is_explained = |refusal: &&Finding| build.explains(refusal) || build.explains_by_prefix(refusal);
     let (explained, unexplained): (Vec<_>, Vec<_>) = site.findings.refusals.iter().partition(is_explained);
     let mut false_refusals: Vec<String> = unexplained.iter().map(ToString::to_string).collect();
-    if matches!(build.state, State::Prefix | State::Template) && !build.prefix.is_empty() {
+    // Where pages ask for the prefix by relative names, no path makes them work.
+    let is_relative = |refusal: &&Finding| {
+        refusal.kind == FindingKind::MissingReference && !refusal.reference.trim_start_matches('"').starts_with('/')
+    };
+    if !build.prefix.is_empty() && !explained.iter().copied().any(|refusal| is_relative(&refusal)) {
         let served = look(root, &build.prefix);
         let left = served.findings.refusals.iter().filter(|refusal| !build.explains(refusal));
         false_refusals.extend(left.map(|refusal| format!("at {}: {refusal}", build.prefix)));

@@ -47,7 +47,7 @@ pub(crate) fn table(measured: &[Measured<'_>]) -> String {
 }
 
 /// Writes `docs/real-builds.md`.
-pub(crate) fn write(measured: &[Measured<'_>], faults: &[String], seed: u64) {
+pub(crate) fn write(measured: &[Measured<'_>], seed: u64) {
     let sum = |count: fn(&Measured<'_>) -> usize| measured.iter().map(count).sum::<usize>();
     let is_sound = |one: &&Measured<'_>| one.build.state == State::Sound;
     let sound = measured.iter().filter(is_sound).count();
@@ -76,13 +76,6 @@ pub(crate) fn write(measured: &[Measured<'_>], faults: &[String], seed: u64) {
         missed_over_all(measured),
     );
     let _ = writeln!(text, "What was removed and planted was chosen by the seed {seed}.\n");
-    if !faults.is_empty() {
-        text.push_str("Limits that are not kept:\n\n");
-        for fault in faults {
-            let _ = writeln!(text, "- {fault}");
-        }
-        text.push('\n');
-    }
     text.push_str("## Builds\n\n");
     text.push_str(&table(measured));
     text.push_str("\n## What is missed\n\nUp to three names of each build, and how many there are.\n\n");

@@ -50,7 +50,8 @@ impl Build {
         match refusal.kind {
             FindingKind::BasePath => !prefix.is_empty() && refusal.reference.trim_matches('/') == prefix,
             FindingKind::MissingReference => {
-                !prefix.is_empty() && refusal.target.as_deref().unwrap_or_default().starts_with(prefix)
+                let target = refusal.target.as_deref().unwrap_or_default();
+                !prefix.is_empty() && format!("/{target}").contains(&format!("/{prefix}/"))
             }
             _ => false,
         }
