@@ -11,7 +11,10 @@ impl Look<'_> {
         let is_missing = |finding: &&Finding| finding.kind == FindingKind::MissingReference;
         let all: Vec<&Finding> = findings.refusals.iter().chain(&findings.warnings).filter(is_missing).collect();
         // A base is proved by one file that is there without it; it explains all that lies below it.
-        let targets = || all.iter().filter_map(|finding| Some((*finding, finding.target.as_deref()?)));
+        // A relative reference tells nothing of it.
+        let is_absolute = |finding: &&&Finding| finding.reference.starts_with("\"/");
+        let targets =
+            || all.iter().filter(is_absolute).filter_map(|finding| Some((*finding, finding.target.as_deref()?)));
         let bases: BTreeSet<&str> = targets().filter_map(|(_, target)| self.base_of(target)).collect();
         let below = |base: &str| targets().filter(|(_, target)| target.starts_with(base)).map(|(f, _)| f).collect();
         let most = bases
@@ -21,7 +24,7 @@ impl Look<'_> {
             .filter(|(_, found)| found.len() * 2 > all.len());
         if let Some((base, found)) = most {
             let first = found.iter().min().copied();
-            let finding = first.map(|first| self.base_finding(first, &format!("/{base}")));
+            let finding = first.map(|first| self.base_finding(first, &format!("{}{base}", self.served_at())));
             let is_refused = findings.refusals.iter().any(|refusal| refusal.kind == FindingKind::MissingReference);
             if is_refused { findings.refusals.extend(finding) } else { findings.warnings.extend(finding) }
         } else if let Some(first) = outside.iter().min()
@@ -38,14 +41,21 @@ impl Look<'_> {
         [("", target)].into_iter().chain(cuts).find(|(_, rest)| self.keys().contains_key(rest)).map(|(base, _)| base)
     }
 
+    /// The URL path of the site, with its outer slashes.
+    fn served_at(&self) -> String {
+        match self.options.url_prefix.trim_matches('/') {
+            "" => "/".to_owned(),
+            path => format!("/{path}/"),
+        }
+    }
+
     fn base_finding(&self, first: &Finding, base: &str) -> Finding {
-        let served = self.options.url_prefix.trim_matches('/');
         Finding {
             file: first.file.clone(),
             line: first.line,
             kind: FindingKind::BasePath,
             reference: base.to_owned(),
-            target: Some(if served.is_empty() { "/".to_owned() } else { format!("/{served}/") }),
+            target: Some(self.served_at()),
             instead: None,
         }
     }

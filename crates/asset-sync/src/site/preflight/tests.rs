@@ -398,6 +398,11 @@ fn a_build_for_another_base_path_is_named_once() {
     assert!(text.contains("for /, ") && text.contains("served at /app/"), "{text}");
     let found = look(&[("index.html", "<script src=/old/main.js></script>"), ("main.js", "")], "", options());
     assert_eq!(found.warnings[0].reference, "/old/");
+    // A relative reference tells nothing of a base.
+    let relative = [("index.html", "<script src=./static/main.js></script>"), ("main.js", "")];
+    assert!(look(&relative, "", options()).refusals.iter().all(|f| f.kind != FindingKind::BasePath));
+    let deeper = [("index.html", "<script src=/app/old/main.js></script>"), ("main.js", "")];
+    assert_eq!(look(&deeper, "", options()).refusals[0].reference, "/app/old/");
     let right =
         [("index.html", "<script src=/app/main.js></script><script src=/elsewhere.js></script>"), ("main.js", "")];
     assert_eq!(look(&right, "", options()), Findings::default());
