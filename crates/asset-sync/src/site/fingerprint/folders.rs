@@ -47,12 +47,15 @@ const CONVENTIONS: [Convention; 6] = [
 
 /// The convention of the folder that `directory` is or lies in. `directory` ends with a slash.
 pub(super) fn convention(directory: &str) -> Option<&'static Convention> {
-    CONVENTIONS.iter().find(|convention| {
-        let mut starts = directory.match_indices(convention.folder).map(|(at, _)| at);
-        let Some(start) = starts.find(|&at| at == 0 || directory.as_bytes()[at - 1] == b'/') else { return false };
-        let below = &directory[start + convention.folder.len()..];
-        !convention.except.iter().any(|folder| below.starts_with(folder))
-    })
+    let mut rest = directory;
+    while !rest.is_empty() {
+        let found = CONVENTIONS.iter().find_map(|c| Some((c, rest.strip_prefix(c.folder)?)));
+        if let Some((convention, below)) = found {
+            return (!convention.except.iter().any(|folder| below.starts_with(folder))).then_some(convention);
+        }
+        rest = rest.split_once('/').map_or("", |(_, rest)| rest);
+    }
+    None
 }
 
 #[cfg(test)]

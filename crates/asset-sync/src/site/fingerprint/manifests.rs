@@ -8,8 +8,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::name::NameParts;
-
 /// Most bytes of a manifest that are read.
 const MAX_BYTES: u64 = 4 << 20;
 /// Manifests that lie at the top of a build or in a hidden folder, where the walk of the site does not see them.
@@ -110,13 +108,11 @@ impl Manifests {
     }
 
     /// The manifest that names the file, if one does.
-    pub(super) fn listed(&self, parts: &NameParts<'_>) -> Option<Arc<str>> {
+    pub(super) fn listed(&self, key: &str) -> Option<&Arc<str>> {
         if self.listed.is_empty() {
             return None;
         }
-        let separator = parts.separator.map(String::from).unwrap_or_default();
-        let name = format!("{}{separator}{}{}", parts.stem, parts.token, parts.endings);
-        self.listed.get(name.as_str()).cloned()
+        self.listed.get(key.rsplit('/').next().unwrap_or_default())
     }
 }
 

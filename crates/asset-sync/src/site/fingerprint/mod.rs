@@ -17,6 +17,7 @@ mod words;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 pub(super) use doubt::looks_hashed;
 pub use evidence::{Alphabet, Evidence, Fingerprint};
@@ -85,6 +86,8 @@ struct Name<'a> {
     cut: Cut<'a>,
     parts: NameParts<'a>,
     kind: Kind,
+    /// Of the token.
+    alphabet: Alphabet,
     verdict: Verdict,
     /// Whether a page loads it, in a way that shows its name to be a hash.
     is_loaded: bool,
@@ -106,15 +109,16 @@ impl<'a> Name<'a> {
             };
             return Some(Self::new(key, cut, parts, Verdict::No));
         };
-        let mut verdict = token::judge(parts.token);
-        if token::alphabet(parts.token) == Alphabet::Base32 && parts.token.len() == token::SHORT_HASH {
-            verdict = verdict.max(of_esbuild(&parts, verdict));
+        let mut name = Self::new(key, cut, parts, token::judge(parts.token));
+        if name.alphabet == Alphabet::Base32 && parts.token.len() == token::SHORT_HASH {
+            name.verdict = name.verdict.max(of_esbuild(&parts, name.verdict));
         }
-        Some(Self::new(key, cut, parts, verdict))
+        Some(name)
     }
 
     fn new(key: &'a str, cut: Cut<'a>, parts: NameParts<'a>, verdict: Verdict) -> Self {
-        Self { key, cut, parts, kind: Kind::of(key), verdict, is_loaded: false, is_by_vite: false }
+        let alphabet = token::alphabet(parts.token);
+        Self { key, cut, parts, kind: Kind::of(key), alphabet, verdict, is_loaded: false, is_by_vite: false }
     }
 
     fn judge(&self, styles: &Styles, manifests: &Manifests) -> Fingerprint {
@@ -122,10 +126,10 @@ impl<'a> Name<'a> {
         if self.kind == Kind::SourceMap {
             return Fingerprint::No;
         }
-        if let Some(manifest) = manifests.listed(parts)
+        if let Some(manifest) = manifests.listed(self.key)
             && self.is_no_word()
         {
-            return Fingerprint::Certain(Evidence::Listed { manifest });
+            return Fingerprint::Certain(Evidence::Listed { manifest: Arc::clone(manifest) });
         }
         if let Some(convention) = folders::convention(parts.directory)
             && self.has(convention.needs)
@@ -144,7 +148,7 @@ impl<'a> Name<'a> {
                 others: shown.others,
             });
         }
-        let alphabet = token::alphabet(parts.token);
+        let alphabet = self.alphabet;
         // After `_`, and where they are the whole stem, words and numbers look like hashes too often; not hexadecimal
         // ones.
         let is_certain = self.verdict == Verdict::Certain
@@ -176,7 +180,7 @@ impl<'a> Name<'a> {
     /// Whether the name has what a folder's convention asks for.
     fn has(&self, needs: Needs) -> bool {
         let token = self.parts.token;
-        let is_base36 = || matches!(token::alphabet(token), Alphabet::Base36 | Alphabet::Hex);
+        let is_base36 = || matches!(self.alphabet, Alphabet::Base36 | Alphabet::Hex);
         match needs {
             Needs::Nothing => true,
             Needs::NoWord => self.is_no_word(),
@@ -188,7 +192,7 @@ impl<'a> Name<'a> {
     fn is_no_word(&self) -> bool {
         let token = self.parts.token;
         let figures = token.bytes().filter(u8::is_ascii_digit).count();
-        let is_hex = token::alphabet(token) == Alphabet::Hex && figures >= 2 && !starts_with_date(token);
+        let is_hex = self.alphabet == Alphabet::Hex && figures >= 2 && !starts_with_date(token);
         let is_short = token.len() == token::SHORT_HASH && (self.verdict > Verdict::No || !token.contains(['-', '_']));
         let may_be = self.verdict >= Verdict::Probable || is_short || (figures > 0 && token.len() == 10);
         is_hex || token::is_turbopack(token) || (may_be && !is_plain(token))
@@ -202,8 +206,10 @@ impl<'a> Name<'a> {
             Some((parts.token.len(), shown))
         };
         show(&self.parts, self.verdict).or_else(|| {
-            let cuts = styles.lengths(self.parts.directory).iter().filter_map(|&length| self.cut.last(length));
-            cuts.into_iter().find_map(|parts| show(&parts, token::judge(parts.token)))
+            let lengths =
+                styles.lengths(self.parts.directory).iter().filter(|&&length| length != self.parts.token.len());
+            let mut cuts = lengths.filter_map(|&length| self.cut.last(length));
+            cuts.find_map(|parts| show(&parts, token::judge(parts.token)))
         })
     }
 }
@@ -214,9 +220,7 @@ fn doubt_commits(names: &mut [Option<Name<'_>>]) {
     const GIT_LENGTHS: std::ops::RangeInclusive<usize> = 7..=12;
     let may_be_commit = |name: &Name<'_>| {
         let length = name.parts.token.len();
-        name.kind == Kind::Code
-            && (GIT_LENGTHS.contains(&length) || length == 40)
-            && token::alphabet(name.parts.token) == Alphabet::Hex
+        name.kind == Kind::Code && (GIT_LENGTHS.contains(&length) || length == 40) && name.alphabet == Alphabet::Hex
     };
     // For each token the first stem that has it and the number of others, and for each style the number of names.
     let mut stems: HashMap<&str, (&str, usize)> = HashMap::new();

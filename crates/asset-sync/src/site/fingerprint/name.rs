@@ -47,6 +47,10 @@ impl Kind {
         if name.rsplit_once('.').is_some_and(|(_, ending)| ending.eq_ignore_ascii_case("map")) {
             return Self::SourceMap;
         }
+        // Most files of a build are these.
+        if name.ends_with(".js") || name.ends_with(".css") {
+            return Self::Code;
+        }
         let content_type = media_type::of_key(name);
         let essence = content_type.split(';').next().unwrap_or_default();
         match essence {
@@ -97,7 +101,7 @@ impl<'a> Cut<'a> {
         }
         // A random identifier says which file, not which content, and so does the name of a symbol, in which doxygen
         // writes `::` as `_1_1` (`escapeCharsInString` in its `util.cpp`).
-        let usable = !stem.is_empty() && !ends_with_uuid(stem) && !stem.contains("_1_1");
+        let usable = !stem.is_empty() && !ends_with_uuid(stem) && !stem.as_bytes().windows(4).any(|w| w == b"_1_1");
         usable.then(|| Self { directory, stem, endings: &name[stem.len()..] })
     }
 

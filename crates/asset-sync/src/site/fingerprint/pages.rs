@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::super::html::{self, Context, Piece};
 use super::name::{Kind, NameParts};
-use super::token::{self, Verdict};
+use super::token::Verdict;
 use super::words::is_written;
 use super::{Alphabet, Name};
 
@@ -102,7 +102,7 @@ fn are_hashes(names: &[&Name<'_>], by_vite: bool) -> bool {
     };
     let is_unwritten = |name: &&Name<'_>| is_one_style(&name.parts) && !is_written(name.parts.token);
     let differ = names.iter().any(|name| name.parts.token != first.token);
-    let are_hex = names.iter().any(|name| token::alphabet(name.parts.token) == Alphabet::Hex);
+    let are_hex = names.iter().any(|name| name.alphabet == Alphabet::Hex);
     // Without the mark of a tool each name must look hashed by itself.
     let are_probable = differ && names.iter().all(|name| name.verdict >= Verdict::Probable);
     let are_of_vite = by_vite && (differ || !are_hex) && names.iter().any(|name| name.verdict >= Verdict::Possible);

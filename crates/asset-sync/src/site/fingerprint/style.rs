@@ -108,11 +108,23 @@ fn bit(alphabet: Alphabet) -> u8 {
 /// The styles of a folder.
 #[derive(Debug, Default)]
 struct Folder {
-    styles: HashMap<Style, Votes>,
+    /// Few, so that a list is faster than a map.
+    styles: Vec<(Style, Votes)>,
     /// Lengths of the styles whose names are hashes, the most frequent first.
     lengths: Vec<usize>,
     /// Whether it holds a script or style whose name is a hash without doubt.
     has_code: bool,
+}
+
+impl Folder {
+    /// The votes of a style, none where it is new.
+    fn votes(&mut self, style: Style) -> &mut Votes {
+        let at = self.styles.iter().position(|(of, _)| *of == style).unwrap_or_else(|| {
+            self.styles.push((style, Votes::default()));
+            self.styles.len() - 1
+        });
+        &mut self.styles[at].1
+    }
 }
 
 /// A style that shows a name to be a hash.
@@ -162,7 +174,7 @@ impl Styles {
             self.folders.insert(parts.directory.into(), Folder::default());
         }
         let Some(folder) = self.folders.get_mut(parts.directory) else { return };
-        let votes = folder.styles.entry(style).or_default();
+        let votes = folder.votes(style);
         votes.add(parts.token, verdict);
         votes.by_vite |= name.is_by_vite;
         if kind == Kind::Code {
@@ -177,7 +189,11 @@ impl Styles {
     /// The style of the name, if the names that are written in it show that this one is a hash too.
     pub(super) fn show(&self, parts: &NameParts<'_>, kind: Kind, verdict: Verdict) -> Option<Shown> {
         let style = Style::of(parts);
-        let here = self.folders.get(parts.directory).and_then(|folder| folder.styles.get(&style));
+        let here = self
+            .folders
+            .get(parts.directory)
+            .and_then(|folder| folder.styles.iter().find(|(of, _)| *of == style))
+            .map(|(_, votes)| votes);
         let of_code = self.site.get(&style).filter(|votes| votes.can_write(parts.token));
         let is_candidate = match kind {
             Kind::Code => true,

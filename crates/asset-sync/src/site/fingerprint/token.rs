@@ -27,14 +27,31 @@ pub(super) enum Verdict {
 
 /// The smallest alphabet that has all characters of the token.
 pub(super) fn alphabet(token: &str) -> Alphabet {
-    let all = |test: fn(u8) -> bool| token.bytes().all(test);
-    if all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+    const FIGURE: u8 = 1;
+    const FIGURE_OF_BASE32: u8 = 2;
+    const SMALL_OF_HEX: u8 = 4;
+    const SMALL: u8 = 8;
+    const CAPITAL: u8 = 16;
+    const OTHER: u8 = 32;
+    let used = token.bytes().fold(0, |used, byte| {
+        used | match byte {
+            b'2'..=b'7' => FIGURE_OF_BASE32,
+            b'0'..=b'9' => FIGURE,
+            b'a'..=b'f' => SMALL_OF_HEX,
+            b'a'..=b'z' => SMALL,
+            b'A'..=b'Z' => CAPITAL,
+            _ => OTHER,
+        }
+    });
+    let only = |allowed: u8| used & !allowed == 0;
+    let hex = FIGURE | FIGURE_OF_BASE32 | SMALL_OF_HEX;
+    if only(hex) {
         Alphabet::Hex
-    } else if all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7')) {
+    } else if only(FIGURE_OF_BASE32 | CAPITAL) {
         Alphabet::Base32
-    } else if all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'z')) {
+    } else if only(hex | SMALL) {
         Alphabet::Base36
-    } else if all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'z' | b'-' | b'_')) && token.len() == TURBOPACK_HASH {
+    } else if only(hex | SMALL | OTHER) && token.len() == TURBOPACK_HASH {
         Alphabet::Base38
     } else {
         Alphabet::Base64url

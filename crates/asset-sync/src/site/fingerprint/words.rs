@@ -5,7 +5,8 @@ pub(super) fn starts_with_date(token: &str) -> bool {
     let number = |range: std::ops::Range<usize>| {
         token.get(range).filter(|t| t.bytes().all(|b| b.is_ascii_digit()))?.parse::<u32>().ok()
     };
-    matches!((number(0..4), number(4..6), number(6..8)), (Some(1900..=2099), Some(1..=12), Some(1..=31)))
+    token.starts_with(['1', '2'])
+        && matches!((number(0..4), number(4..6), number(6..8)), (Some(1900..=2099), Some(1..=12), Some(1..=31)))
 }
 
 /// Whether the token is the size of an image, as `1200x800`.
@@ -125,36 +126,53 @@ fn is_abbreviation(piece: &str) -> bool {
 /// Whether letters could be a word of a European language: short ones from a list, others by
 /// having a vowel and no more consonants in a row than words have.
 fn is_wordlike(piece: &str) -> bool {
-    const SHORT: [&str; 22] = [
-        "my", "to", "of", "in", "on", "at", "by", "no", "up", "go", "is", "it", "or", "if", "as", "we", "do", "ui",
-        "id", "js", "ts", "io",
+    const SHORT: [[u8; 2]; 22] = [
+        *b"my", *b"to", *b"of", *b"in", *b"on", *b"at", *b"by", *b"no", *b"up", *b"go", *b"is", *b"it", *b"or", *b"if",
+        *b"as", *b"we", *b"do", *b"ui", *b"id", *b"js", *b"ts", *b"io",
     ];
     // Abbreviations of this trade that no rule about vowels would find.
     const TRADE: [&str; 14] =
         ["html", "css", "xml", "svg", "http", "https", "sql", "mpg", "png", "jpg", "pdf", "rss", "xhr", "tsx"];
-    let is_one_of = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(piece));
-    if piece.len() <= 2 {
-        return is_one_of(&SHORT);
-    }
     let bytes = piece.as_bytes();
-    let vowel = |b: &u8| matches!(b.to_ascii_lowercase(), b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
-    let consonants = || bytes.split(vowel).map(<[u8]>::len);
-    let speakable = bytes.iter().any(vowel)
-        && consonants().next().is_some_and(|first| first <= 3)
-        && consonants().all(|run| run <= 4)
-        && rare_pairs(bytes) * 4 <= bytes.len();
-    speakable || is_one_of(&TRADE)
+    if bytes.len() <= 2 {
+        let pair = |pair: [u8; 2]| SHORT.contains(&pair.map(|b| b.to_ascii_lowercase()));
+        return bytes.try_into().is_ok_and(pair);
+    }
+    let is_vowel = |b: &u8| matches!(b.to_ascii_lowercase(), b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
+    let mut consonants = bytes.split(is_vowel).map(<[u8]>::len);
+    // Without a vowel the first run is all of it.
+    let first = consonants.next().unwrap_or_default();
+    let is_speakable =
+        first <= 3 && first < bytes.len() && consonants.all(|run| run <= 4) && rare_pairs(bytes) * 4 <= bytes.len();
+    is_speakable || TRADE.iter().any(|word| word.eq_ignore_ascii_case(piece))
 }
 
 /// Number of neighbouring letters that are rare in words. Of words with seven letters 1 in 100 has more than one such
 /// pair, of random letters 3 in 4 have.
 fn rare_pairs(letters: &[u8]) -> usize {
+    let index = |letter: u8| letter.to_ascii_lowercase().wrapping_sub(b'a');
     let is_common = |first: u8, second: u8| {
-        let row = usize::from(first.to_ascii_lowercase().wrapping_sub(b'a'));
-        COMMON_PAIRS.get(row).is_some_and(|row| row.as_bytes().contains(&second.to_ascii_lowercase()))
+        let row = FOLLOWERS.get(usize::from(index(first))).copied().unwrap_or_default();
+        1_u32.checked_shl(index(second).into()).is_some_and(|bit| row & bit != 0)
     };
     letters.windows(2).filter(|pair| !is_common(pair[0], pair[1])).count()
 }
+
+/// [`COMMON_PAIRS`] as sets: a bit for each letter that follows.
+static FOLLOWERS: [u32; 26] = {
+    let mut sets = [0; 26];
+    let mut row = 0;
+    while row < sets.len() {
+        let letters = COMMON_PAIRS[row].as_bytes();
+        let mut at = 0;
+        while at < letters.len() {
+            sets[row] |= 1 << (letters[at] - b'a');
+            at += 1;
+        }
+        row += 1;
+    }
+    sets
+};
 
 /// For each letter from `a` to `z`, those that follow it in words: pairs that make up at least 1 in 5,000 of the pairs
 /// in the names of files and identifiers, and some that are frequent in other European languages.
