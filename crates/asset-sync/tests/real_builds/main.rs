@@ -4,7 +4,15 @@
 //! content, `scripts/real-builds.tsv` says which builds are complete, and small readers of this folder find the files that
 //! a page cannot work without.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "tests: what is skipped and which seed was taken is printed, and the names are known"
+)]
 
 mod breakage;
 mod builds;

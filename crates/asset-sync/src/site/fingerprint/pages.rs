@@ -184,9 +184,13 @@ mod tests {
     }
 
     fn vite(files: &[&str]) -> String {
-        let tag = |file: &&str| match file.ends_with(".css") {
-            true => format!("<link rel=\"stylesheet\" crossorigin href=\"{file}\">\n"),
-            false => format!("<script type=\"module\" crossorigin src=\"{file}\"></script>\n"),
+        let is_style = |file: &str| Path::new(file).extension().is_some_and(|ending| ending == "css");
+        let tag = |file: &&str| {
+            if is_style(file) {
+                format!("<link rel=\"stylesheet\" crossorigin href=\"{file}\">\n")
+            } else {
+                format!("<script type=\"module\" crossorigin src=\"{file}\"></script>\n")
+            }
         };
         format!("<!doctype html><head>{}</head>", files.iter().map(tag).collect::<String>())
     }

@@ -11,8 +11,8 @@ fn judged(names: &[impl AsRef<str>]) -> Vec<Fingerprint> {
 fn judged_in(root: &Path, names: &[impl AsRef<str>]) -> Vec<Fingerprint> {
     let keys: Vec<_> = names.iter().map(|name| Key::new(name.as_ref()).unwrap()).collect();
     let content_type = |key: &Key| media_type::of_key(key.as_str());
-    let named: Vec<_> = keys.iter().map(|key| Named { key, content_type: content_type(key) }).collect();
-    Fingerprints::of(root, &named).judgements().to_vec()
+    let files: Vec<_> = keys.iter().map(|key| Named { key, content_type: content_type(key) }).collect();
+    Fingerprints::of(root, &files).judgements().to_vec()
 }
 
 fn is_certain(judgement: &Fingerprint) -> bool {
@@ -232,7 +232,9 @@ fn neighbours_decide_about_doubtful_names() {
 fn a_style_vouches_for_its_alphabet_only() {
     let mut names: Vec<_> =
         (0..40).map(|n| format!("a/x{n}-{}", &crate::digest::Sha256::of(&[n]).to_string()[..8])).collect();
-    names.iter_mut().for_each(|name| name.push_str(".js"));
+    for name in &mut names {
+        name.push_str(".js");
+    }
     names.push("a/y-35473018.js".to_owned());
     names.push("a/y-Ab12Page.js".to_owned());
     names.push("a/y-20241122.js".to_owned());
