@@ -48,7 +48,7 @@ impl Kind {
             return Self::SourceMap;
         }
         // Most files of a build are these.
-        if name.ends_with(".js") || name.ends_with(".css") {
+        if name.rsplit_once('.').is_some_and(|(_, ending)| matches!(ending, "js" | "css")) {
             return Self::Code;
         }
         let content_type = media_type::of_key(name);

@@ -36,9 +36,9 @@ pub(super) fn alphabet(token: &str) -> Alphabet {
     let used = token.bytes().fold(0, |used, byte| {
         used | match byte {
             b'2'..=b'7' => FIGURE_OF_BASE32,
-            b'0'..=b'9' => FIGURE,
+            b'0' | b'1' | b'8' | b'9' => FIGURE,
             b'a'..=b'f' => SMALL_OF_HEX,
-            b'a'..=b'z' => SMALL,
+            b'g'..=b'z' => SMALL,
             b'A'..=b'Z' => CAPITAL,
             _ => OTHER,
         }
