@@ -14,10 +14,6 @@ use crate::breakage;
 use crate::names::percent;
 use crate::table::repository;
 
-/// Hashed files that are missed on purpose, with their extracts. Seven hexadecimal digits may be a word or the name of a
-/// commit; a site must have more of them than this one.
-const KNOWN_MISSES: [(&str, &str); 1] = [("webpack-hash7", "main.e9bdfef.js")];
-
 /// What two versions of the build show about a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Truth {
@@ -198,10 +194,7 @@ fn extracts_are_judged_as_their_builds_show() {
         let (_dir, site) = extract.scan();
         let (missed, wrong) = misjudged(&extract, &site);
         faults.extend(site.findings.refusals.iter().map(|refusal| format!("{}: {refusal}", extract.name)));
-        let is_known = |path: &&&str| !KNOWN_MISSES.contains(&(extract.name.as_str(), path));
-        faults.extend(
-            missed.iter().filter(is_known).map(|path| format!("{}: {path} is hashed, and missed", extract.name)),
-        );
+        faults.extend(missed.iter().map(|path| format!("{}: {path} is hashed, and missed", extract.name)));
         faults.extend(wrong.iter().map(|path| format!("{}: {path} is immutable, and changes", extract.name)));
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
