@@ -25,6 +25,10 @@ pub(super) struct Convention {
 }
 
 /// The table. The framework's own documentation or hosting adapters ask for `immutable` on each of these folders.
+///
+/// Two kinds of images are left out whose names hold hashes of the source and of the options, not of what the encoder
+/// makes of them, so that another version of it changes them under their names: Gatsby's `static/<32 digits>/…`
+/// (`prepareQueue` in `gatsby-plugin-sharp`) and Astro's `_astro/x.<hash>_<hash>.webp` (`hashTransform`).
 const CONVENTIONS: [Convention; 6] = [
     // Next.js, documentation of `headers`, "Cache-Control": immutable assets get the header by themselves. The
     // manifests in the folder of a build have no hash, and the build's id may be one that the user keeps constant.

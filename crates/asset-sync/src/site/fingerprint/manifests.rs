@@ -13,6 +13,10 @@ const MAX_BYTES: u64 = 4 << 20;
 /// Manifests that lie at the top of a build or in a hidden folder, where the walk of the site does not see them.
 const HIDDEN: [&str; 3] = [".vite/manifest.json", ".vite/ssr-manifest.json", ".next/build-manifest.json"];
 /// Names of manifests anywhere in the site.
+///
+/// Angular's `ngsw.json` is none of them: its asset groups list plain files beside those with hashes in their names
+/// (`processAssetGroups` in its `generator.ts`). Nor is Next's `_buildManifest.js`, whose files all lie in
+/// `_next/static/`, nor Nuxt's `builds/meta/*.json`, which lists routes.
 const NAMES: [&str; 7] = [
     "asset-manifest.json",
     "manifest.json",

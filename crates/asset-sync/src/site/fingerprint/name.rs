@@ -47,9 +47,12 @@ impl Kind {
         if name.rsplit_once('.').is_some_and(|(_, ending)| ending.eq_ignore_ascii_case("map")) {
             return Self::SourceMap;
         }
-        // Most files of a build are these.
-        if name.rsplit_once('.').is_some_and(|(_, ending)| matches!(ending, "js" | "css")) {
-            return Self::Code;
+        // Most files of a build are these, which the table of types takes long to find.
+        match name.rsplit('.').next() {
+            Some("js" | "css") => return Self::Code,
+            Some("png" | "svg" | "woff2") => return Self::Asset,
+            Some("html" | "json") => return Self::Document,
+            _ => {}
         }
         let content_type = media_type::of_key(name);
         let essence = content_type.split(';').next().unwrap_or_default();
