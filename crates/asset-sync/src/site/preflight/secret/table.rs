@@ -62,9 +62,9 @@ pub(super) const SIGNS: [[&str; 4]; 8] = [
 pub(super) const SECRETS: &[Secret] = &[
     // github.blog 2021-04-05 "Behind GitHub's new authentication token formats": 30 + 6 of CRC-32 in base 62.
     secret("a GitHub token", &[Sign(&["ghp_", "gho_", "ghu_", "ghs_", "ghr_"]), run(Base62, 36)], Base62Crc),
-    // docs.github.com "Refreshing user access tokens": 76.
+    // 76 as in the patterns of other scanners.
     secret("a GitHub token", &[Sign(&["ghr_"]), run(Base62, 76)], Base62Crc),
-    // github.blog changelog 2026-04-24: installation tokens are now `ghs_APPID_JWT`.
+    // docs.github.com "Generating an installation access token for a GitHub App": `ghs_APPID_JWT` since April 2026.
     secret("a GitHub token", &[Sign(&["ghs_"]), Run(Digits, 1, 12), Text(&["_eyJ"]), Run(Base64Url, 10, 200), Text(&[".eyJ"]), Run(Base64Url, 50, 800), Text(&["."]), Run(Base64Url, 43, 700)], Random),
     // gitleaks; its checksum is not public.
     secret("a GitHub token", &[Text(&["github_p"]), Sign(&["at_"]), run(Base62, 22), Text(&["_"]), run(Base62, 59)], Random),
@@ -84,7 +84,7 @@ pub(super) const SECRETS: &[Secret] = &[
     secret("a Slack token", &[Sign(&["xapp-"]), run(Digits, 1), Text(&["-A"]), Run(UpperBase36, 8, 12), Text(&["-"]), Run(Digits, 10, 14), Text(&["-"]), run(LowerHex, 64)], Random),
     secret("a Slack token", &[Sign(&["xox"]), Text(&["e.xoxb-", "e.xoxp-"]), run(Digits, 1), Text(&["-"]), Run(Base62, 163, 166)], Random),
     secret("a Slack webhook", &[Text(&["hooks.sla"]), Sign(&["ck.com/services/T"]), Run(UpperBase36, 8, 12), Text(&["/B"]), Run(UpperBase36, 8, 12), Text(&["/"]), Run(Base62, 23, 25)], Random),
-    // noseyparker for 24; newer ones begin with their account's id, and may have 255 characters (docs.stripe.com).
+    // noseyparker for 24; gitlab.com/gitlab-org/gitlab issue 458019 (Stripe's own advice): newer ones are longer.
     secret("a Stripe secret key", &[Text(&["sk_", "rk_"]), Sign(&["live_"]), run(Base62, 24)], Random),
     secret("a Stripe secret key", &[Text(&["sk_", "rk_"]), Sign(&["live_"]), Text(&["51"]), Run(Base62, 80, 245)], Random),
     // noseyparker.
@@ -121,7 +121,7 @@ pub(super) const SECRETS: &[Secret] = &[
     secret("a Mapbox secret token", &[Text(&["sk."]), Sign(&["eyJ"]), Text(&["1Ijoi"]), Run(Base64Url, 30, 200), Text(&["."]), run(Base64Url, 22)], Random),
     // gitleaks; sentry's RFC 0091.
     secret("a Sentry token", &[Text(&["sntrys_"]), Sign(&["eyJ"]), Run(Base64, 50, 400), Text(&["_", "=_", "==_"]), run(Base64, 43)], Random),
-    // supabase.com "Understanding API keys".
+    // supabase.com "Understanding API keys" for the beginning; the lengths are those of the local key that its command line prints.
     secret("a Supabase secret key", &[Sign(&["sb_secret_"]), run(Base64Url, 22), Text(&["_"]), run(Base64Url, 8)], Random),
     // learn.microsoft.com "Configure Azure Storage connection strings": 64 bytes; of Service Bus 32.
     secret("an Azure storage key", &[Text(&["Account"]), Sign(&["Key="]), run(Base64, 86), Text(&["=="])], Random),
