@@ -105,7 +105,11 @@ impl fmt::Display for Evidence {
             Self::Loaded => f.write_str("loaded by index.html"),
             Self::Name { folder, alphabet, length, others } => {
                 let place = if folder.is_empty() { String::new() } else { format!(" in {}", shortened(folder)) };
-                write!(f, "name like {others} others{place} ({alphabet}, {length})")
+                match others {
+                    0 => write!(f, "name{place} ({alphabet}, {length})"),
+                    1 => write!(f, "name like 1 other{place} ({alphabet}, {length})"),
+                    _ => write!(f, "name like {others} others{place} ({alphabet}, {length})"),
+                }
             }
             Self::History => f.write_str("history"),
         }
