@@ -119,8 +119,8 @@ fn a_mistake_of_the_build_names_the_rule_that_lets_it_pass() {
     let of = |kinds: &[FindingKind]| {
         of(&Refusal::Preflight { findings: kinds.iter().copied().map(finding).collect(), shown: 5 }.into())
     };
-    assert_snapshot!(of(&[FindingKind::Secret, FindingKind::MissingReference, FindingKind::Secret]), @r#"A rule in the file that DEPLOY_RULES names lets a file pass as it is: [[rule]], glob = "…", allow = ["missing-reference", "secret"]"#);
-    assert_snapshot!(of(&[FindingKind::SourceMap]), @r#"A rule in the file that DEPLOY_RULES names lets a file pass as it is: [[rule]], glob = "…", allow = ["source-map"]. DEPLOY_SOURCE_MAPS=warn lets all source maps pass"#);
+    assert_snapshot!(of(&[FindingKind::Secret, FindingKind::MissingReference, FindingKind::Secret]), @r#"Build again, or correct what is named above. To deploy it as it is, add a rule to the file that DEPLOY_RULES names: [[rule]], glob = "…", allow = ["missing-reference", "secret"]"#);
+    assert_snapshot!(of(&[FindingKind::SourceMap]), @r#"Build again, or correct what is named above. To deploy it as it is, add a rule to the file that DEPLOY_RULES names: [[rule]], glob = "…", allow = ["source-map"]. DEPLOY_SOURCE_MAPS=warn lets all source maps pass"#);
 }
 
 #[test]
