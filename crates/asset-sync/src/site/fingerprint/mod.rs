@@ -32,6 +32,8 @@ use words::{is_plain, starts_with_date};
 
 use super::{Key, media_type};
 
+/// What Angular calls the scripts and styles of a build, besides its chunks.
+const ANGULAR_STEMS: [&str; 7] = ["main", "polyfills", "styles", "scripts", "runtime", "vendor", "worker"];
 /// Longest hash in the name of an HTML partial: 20 hexadecimal digits, as webpack writes.
 const LONGEST_OF_PARTIALS: usize = 20;
 
@@ -91,8 +93,8 @@ struct Name<'a> {
     verdict: Verdict,
     /// Whether a page loads it, in a way that shows its name to be a hash.
     is_loaded: bool,
-    /// Whether that page is written by Vite.
-    is_by_vite: bool,
+    /// Whether that page is written by Vite or Angular.
+    is_by_tool: bool,
 }
 
 impl<'a> Name<'a> {
@@ -118,7 +120,7 @@ impl<'a> Name<'a> {
 
     fn new(key: &'a str, cut: Cut<'a>, parts: NameParts<'a>, verdict: Verdict) -> Self {
         let alphabet = token::alphabet(parts.token);
-        Self { key, cut, parts, kind: Kind::of(key), alphabet, verdict, is_loaded: false, is_by_vite: false }
+        Self { key, cut, parts, kind: Kind::of(key), alphabet, verdict, is_loaded: false, is_by_tool: false }
     }
 
     fn judge(&self, styles: &Styles, manifests: &Manifests) -> Fingerprint {
@@ -244,7 +246,7 @@ fn doubt_commits(names: &mut [Option<Name<'_>>]) {
 /// The verdict on a token of esbuild's alphabet after a stem of esbuild (`chunk-…`) or Angular: few sites of Angular have
 /// more than four such names, too few to show a style.
 fn of_esbuild(parts: &NameParts<'_>, verdict: Verdict) -> Verdict {
-    let known = ["main", "polyfills", "styles", "scripts", "runtime", "vendor", "worker"].contains(&parts.stem);
+    let known = ANGULAR_STEMS.contains(&parts.stem);
     match parts.separator {
         Some('-') if parts.stem == "chunk" || (known && verdict >= Verdict::Possible) => Verdict::Certain,
         _ => verdict,

@@ -8,9 +8,9 @@ use std::path::Path;
 
 use super::super::html::{self, Context, Piece};
 use super::name::{Kind, NameParts};
-use super::token::Verdict;
+use super::token::{SHORT_HASH, Verdict};
 use super::words::is_written;
-use super::{Alphabet, Name};
+use super::{ANGULAR_STEMS, Alphabet, Name};
 
 /// Most pages that are read.
 const MAX_PAGES: usize = 4;
@@ -20,8 +20,17 @@ const MAX_BYTES: u64 = 64 << 10;
 /// The scripts and styles that the outermost `index.html` pages of a site load from it.
 #[derive(Debug, Default)]
 pub(super) struct Pages {
-    /// Keys, with whether a page loads the file by a tag that Vite wrote.
-    loaded: HashMap<String, bool>,
+    /// Keys, with how a page loads them.
+    loaded: HashMap<String, Tag>,
+}
+
+/// What the tags that load a file say about the tool that wrote them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tag {
+    /// Whether one is a module script.
+    is_module: bool,
+    /// Whether one is written by Vite.
+    is_by_vite: bool,
 }
 
 impl Pages {
@@ -53,7 +62,9 @@ impl Pages {
                 _ => None,
             };
             let Some(key) = url.and_then(|url| resolve(root, directory, &url.value)) else { continue };
-            *self.loaded.entry(key).or_default() |= name == "script" && is_by_vite(&piece);
+            let tag = self.loaded.entry(key).or_default();
+            tag.is_module |= name == "script" && is_module(&piece);
+            tag.is_by_vite |= name == "script" && is_by_vite(&piece);
         }
     }
 
@@ -64,29 +75,32 @@ impl Pages {
             return;
         }
         let directories: HashSet<&str> = self.loaded.keys().map(|key| directory_of(key)).collect();
-        let mut by_directory: HashMap<&str, Vec<(usize, bool)>> = HashMap::new();
+        let mut by_directory: HashMap<&str, Vec<(usize, Tag)>> = HashMap::new();
         for (index, name) in names.iter().enumerate() {
             let Some(name) = name else { continue };
             let directory = name.parts.directory;
             if name.kind == Kind::Code
                 && directories.contains(directory)
-                && let Some(&by_vite) = self.loaded.get(name.key)
+                && let Some(&tag) = self.loaded.get(name.key)
             {
-                by_directory.entry(directory).or_default().push((index, by_vite));
+                by_directory.entry(directory).or_default().push((index, tag));
             }
         }
         let all_from = |directory| self.loaded.keys().filter(|key| directory_of(key) == directory).count();
         for (directory, loaded) in by_directory {
-            let by_vite = loaded.iter().any(|(_, by_vite)| *by_vite);
-            let of: Vec<_> = loaded.iter().filter_map(|(index, _)| names[*index].as_ref()).collect();
-            if of.len() != all_from(directory) || !are_hashes(&of, by_vite) {
+            let of: Vec<_> = loaded.iter().filter_map(|&(index, tag)| Some((names[index].as_ref()?, tag))).collect();
+            let by_angular = are_of_angular(&of);
+            let by_vite = of.iter().any(|(_, tag)| tag.is_by_vite);
+            if !by_angular && (of.len() != all_from(directory) || !are_hashes(&of, by_vite)) {
                 continue;
             }
             for (index, _) in loaded {
-                if let Some(name) = &mut names[index] {
+                if let Some(name) = &mut names[index]
+                    && (!by_angular || is_of_angular(name))
+                {
                     name.verdict = Verdict::Certain;
                     name.is_loaded = true;
-                    name.is_by_vite = by_vite;
+                    name.is_by_tool = by_vite || by_angular;
                 }
             }
         }
@@ -95,26 +109,51 @@ impl Pages {
 
 /// Whether the names of all files that pages load from a folder are hashed ones, as they are written. One token in all
 /// of them is rather that of a commit or a version.
-fn are_hashes(names: &[&Name<'_>], by_vite: bool) -> bool {
-    let Some(first) = names.first().map(|name| &name.parts) else { return false };
+fn are_hashes(loaded: &[(&Name<'_>, Tag)], by_vite: bool) -> bool {
+    let names = || loaded.iter().map(|(name, _)| *name);
+    let Some(first) = names().next().map(|name| &name.parts) else { return false };
     let is_one_style = |parts: &NameParts<'_>| {
         matches!(parts.separator, None | Some('-' | '.')) && parts.token.len() == first.token.len()
     };
-    let is_unwritten = |name: &&Name<'_>| is_one_style(&name.parts) && !is_written(name.parts.token);
-    let differ = names.iter().any(|name| name.parts.token != first.token);
-    let are_hex = names.iter().any(|name| name.alphabet == Alphabet::Hex);
+    let is_unwritten = |name: &Name<'_>| is_one_style(&name.parts) && !is_written(name.parts.token);
+    let differ = names().any(|name| name.parts.token != first.token);
+    let are_hex = names().any(|name| name.alphabet == Alphabet::Hex);
     // Without the mark of a tool each name must look hashed by itself.
-    let are_probable = differ && names.iter().all(|name| name.verdict >= Verdict::Probable);
-    let are_of_vite = by_vite && (differ || !are_hex) && names.iter().any(|name| name.verdict >= Verdict::Possible);
-    names.iter().all(is_unwritten) && (are_of_vite || are_probable)
+    let are_probable = differ && names().all(|name| name.verdict >= Verdict::Probable);
+    let are_of_vite = by_vite && (differ || !are_hex) && names().any(|name| name.verdict >= Verdict::Possible);
+    names().all(is_unwritten) && (are_of_vite || are_probable)
+}
+
+/// Whether a page loads these files as those of Angular do: its `main-….js` is a module and stands beside others of its
+/// own, each with a hash of its own, and one of these is a hash without doubt. What users load beside them has names of
+/// their own.
+fn are_of_angular(loaded: &[(&Name<'_>, Tag)]) -> bool {
+    let of_angular = || loaded.iter().filter(|(name, _)| is_of_angular(name));
+    let Some((main, _)) = of_angular().find(|(name, tag)| name.parts.stem == "main" && tag.is_module) else {
+        return false;
+    };
+    of_angular().any(|(name, _)| name.parts.token != main.parts.token)
+        && of_angular().any(|(name, _)| name.verdict == Verdict::Certain)
+}
+
+/// Whether the name is one that Angular gives: `polyfills-RFUFZBIV.js`.
+fn is_of_angular(name: &Name<'_>) -> bool {
+    let NameParts { stem, separator, token, .. } = name.parts;
+    (stem == "chunk" || ANGULAR_STEMS.contains(&stem))
+        && separator == Some('-')
+        && token.len() == SHORT_HASH
+        && name.alphabet == Alphabet::Base32
+}
+
+fn is_module(piece: &Piece) -> bool {
+    piece.attribute("type").is_some_and(|attribute| attribute.value == "module")
 }
 
 /// Whether the tag is one that Vite writes for an entry of a build (`toScriptTag` in its `plugins/html.ts`). What its
 /// users refer to beside that keeps the tag that they wrote.
 fn is_by_vite(piece: &Piece) -> bool {
     let Piece::Tag { flags, .. } = piece else { return false };
-    piece.attribute("type").is_some_and(|attribute| attribute.value == "module")
-        && flags.iter().any(|flag| flag == "crossorigin")
+    is_module(piece) && flags.iter().any(|flag| flag == "crossorigin")
 }
 
 fn is_code(rel: &str) -> bool {
@@ -241,6 +280,36 @@ mod tests {
         // A query is what changes with the content.
         let page = vite(&["assets/index-TpLatVzk.js?v=1"]);
         assert_eq!(hashed(&page, &["assets/index-TpLatVzk.js"]), [""; 0]);
+    }
+
+    #[test]
+    fn a_page_of_angular_vouches_for_its_files() {
+        let page = |files: &[&str]| {
+            let tag = |file: &&str| match file.strip_suffix(".css") {
+                Some(_) => format!("<link rel=\"stylesheet\" href=\"{file}\">"),
+                None => format!("<script src=\"{file}\" type=\"module\"></script>"),
+            };
+            files.iter().map(tag).collect::<String>()
+        };
+        // Of these only the first is a hash by itself.
+        let files = ["main-5Y7SHJON.js", "polyfills-RFUFZBIV.js", "styles-5INURTSO.css"];
+        assert_eq!(hashed(&page(&files), &files), files[1..]);
+        let with_others = [&files[..], &["scripts-GABRIEL4.js", "chunk-SONATINA.js", "env.js"]].concat();
+        assert_eq!(hashed(&page(&with_others), &with_others), with_others[1..4], "a chunk needs no page");
+        let in_folder = files.map(|file| format!("fr/{file}"));
+        let in_folder = in_folder.each_ref().map(String::as_str);
+        assert_eq!(hashed_at("fr/index.html", &page(&files), &in_folder), in_folder[1..]);
+        for names in [
+            &["main-SETTINGS.js", "styles-OVERVIEW.css"][..],
+            &["main-5Y7SHJON.js", "admin-OVERVIEW.js"],
+            &["main-5Y7SHJON.js", "styles-overview.css"],
+            &["main.5Y7SHJON.js", "styles.OVERVIEW.css"],
+            &["polyfills-5Y7SHJON.js", "styles-OVERVIEW.css"],
+        ] {
+            assert_eq!(hashed(&page(names), names), [""; 0], "{names:?}");
+        }
+        let classic = page(&files).replace(" type=\"module\"", "");
+        assert_eq!(hashed(&classic, &files), [""; 0]);
     }
 
     #[test]

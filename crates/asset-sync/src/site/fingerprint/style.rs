@@ -40,8 +40,8 @@ struct Votes {
     no: usize,
     /// The alphabets of the hashes, a bit for each.
     alphabets: u8,
-    /// Whether Vite wrote one of them.
-    by_vite: bool,
+    /// Whether a page that Vite or Angular wrote loads one of them.
+    by_tool: bool,
 }
 
 impl Votes {
@@ -79,7 +79,7 @@ impl Votes {
             Verdict::No if token.bytes().all(|b| b.is_ascii_digit()) => {
                 self.alphabet() == Alphabet::Hex && self.hashes >= 3 && self.are_hashes() && !starts_with_date(token)
             }
-            Verdict::No if self.by_vite && self.are_hashes() => !is_written(token),
+            Verdict::No if self.by_tool && self.are_hashes() => !is_written(token),
             Verdict::No => self.are_of_one_tool() && !is_plain(token),
         }
     }
@@ -176,7 +176,7 @@ impl Styles {
         let Some(folder) = self.folders.get_mut(parts.directory) else { return };
         let votes = folder.votes(style);
         votes.add(parts.token, verdict);
-        votes.by_vite |= name.is_by_vite;
+        votes.by_tool |= name.is_by_tool;
         if kind == Kind::Code {
             self.site.entry(style).or_default().add(parts.token, verdict);
             if verdict == Verdict::Certain && !folder.has_code {
