@@ -157,13 +157,21 @@ def resources(job: Mapping[str, Any], settings: Mapping[str, float]) -> Told:
         yield "termination-message", f"terminationMessagePath must be where deploy writes its result: {told}"
 
 
-def arguments(job: Mapping[str, Any], kind: str, version: str) -> Told:
-    """The command, with the release that this pipeline deploys."""
+def arguments(job: Mapping[str, Any], kind: str, version: str, execution: str) -> Told:
+    """The command, with the release that this pipeline deploys and the execution that does."""
     container = job["spec"]["template"]["spec"]["containers"][0]
     given = container.get("args")
     if kind == "deploy" and given != ["run"]:
         yield "command", f'args are {given}, not ["run"]'
     if kind == "rollback" and given != ["rollback", "--if-live", version]:
         yield "rollback-release", f"args are {given}: `rollback --if-live` must name this pipeline's release, {version}"
+    if environment_of(job).get("DEPLOY_EXECUTION") != execution:
+        yield (
+            "execution",
+            (
+                "DEPLOY_EXECUTION must be <+pipeline.executionId> in both Jobs: else a rollback may undo what "
+                "another run made live"
+            ),
+        )
     if "command" in container:
         yield "command", "command: the image knows its program"

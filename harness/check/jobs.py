@@ -58,7 +58,8 @@ def _check(files: Files, environment: str, kind: str, path: str) -> Iterator[Fin
 
     for tag, version in RELEASES:
         image = f"{REGISTRY}/{image_path(files)}:{tag}"
-        one = job(files, kind, Execution(environment, 7, image, tag))
+        execution = Execution(environment, 7, image, tag)
+        one = job(files, kind, execution)
         other = job(files, kind, Execution(environment, 8, image, tag))
         shape = [*schema.kubernetes(path, one)]
         yield from shape
@@ -72,7 +73,7 @@ def _check(files: Files, environment: str, kind: str, path: str) -> Iterator[Fin
             yield Finding(path, "job-name", "is the same in two executions, and a Job cannot be changed")
         if one["spec"]["template"]["spec"]["containers"][0]["image"] != image:
             yield Finding(path, "image-from-artifact", f"the image is not the pipeline's artifact, {image}")
-        yield from told(rules.arguments(one, kind, version))
+        yield from told(rules.arguments(one, kind, version, execution.id))
     yield from told(rules.failure_policy(one))
     yield from told(rules.security(one))
     verdict = _judged(one, kind)

@@ -35,6 +35,11 @@ class Execution:
     # In place of the environment's own, where a test has other buckets.
     overrides: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def id(self) -> str:
+        """What tells it from the executions of all pipelines."""
+        return f"execution-{self.sequence}-kA1bW0xTSVqcRk"
+
     def resolve(self, files: Files, expression: str) -> str | None:
         """What Harness puts in the place of an expression; nothing for one it does not know here."""
         _, environment = files.environments()[self.environment]
@@ -46,6 +51,7 @@ class Execution:
         ]
         known = {
             "pipeline.sequenceId": str(self.sequence),
+            "pipeline.executionId": self.id,
             "artifact.image": self.image,
             "artifact.tag": self.tag,
             "env.identifier": self.environment,

@@ -33,6 +33,7 @@ RULES = {
     "resources": "memory holds what the run buffers",
     "restart-policy": "a failed pod is replaced, not restarted",
     "retry": "a step that is tried again starts over",
+    "execution": "the deployment and the rollback know the execution that they belong to",
     "rollback-release": "the rollback undoes this pipeline's release",
     "rollback-step": "every stage can go back",
     "same-artifact": "later stages deploy the image of the first",

@@ -20,8 +20,7 @@ use asset_sync::cdn::MemoryCdn;
 use asset_sync::deploy::{Options, ReleaseInfo};
 use asset_sync::site::{ScanOptions, Site, scan};
 use asset_sync::state::{
-    Current, Inventory, KnownWarnings, Manifest, Operation, Record, ReleaseFile, ReleaseId, ReleaseRecord, StateArea,
-    Target,
+    Current, Inventory, Manifest, Operation, Record, ReleaseFile, ReleaseRecord, StateArea, Target,
 };
 use asset_sync::{Deployer, Headers, Sha256};
 use async_trait::async_trait;
@@ -75,24 +74,9 @@ fn record(site: &Site, state: &Path) -> Result<(), Failure> {
         demoted: false,
     });
     let manifest = Manifest { files: files.collect() };
-    let tree = manifest.tree();
-    let release = ReleaseRecord {
-        id: ReleaseId::new(1, &tree),
-        version: VERSION.to_owned(),
-        build: None,
-        tree,
-        files: manifest.files.len() as u64,
-        bytes: manifest.total_bytes(),
-        created_at: WRITTEN,
-        activated_at: None,
-        superseded_at: None,
-        rolled_back: false,
-        adopted: false,
-        environment: None,
-        warnings: KnownWarnings::default(),
-    };
+    let release = ReleaseRecord::new(1, VERSION, &manifest, WRITTEN);
     let mut current = Current::default();
-    current.begin(Operation::Deploy, release.clone(), WRITTEN);
+    current.begin(Operation::Deploy, release.clone(), None, WRITTEN);
     current.activate(&release.id, false, WRITTEN);
     (current.pending, current.inventory) = (None, Some(1));
     current.unrecorded.clear();

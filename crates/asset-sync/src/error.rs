@@ -144,6 +144,16 @@ pub enum Refusal {
     /// A deployment or rollback is half done.
     #[error("a deployment or rollback of this target is not finished: run it again, or roll back, before pruning")]
     Unfinished,
+    /// The target is another environment's.
+    #[error(
+        "this run deploys to environment {wanted:?}, and the live release of this target was deployed to {live:?}. Nothing was written. Check which bucket and prefix are meant; to take the target over, allow the change of environment for one run"
+    )]
+    OtherEnvironment {
+        /// The environment of this run.
+        wanted: String,
+        /// The environment of the live release.
+        live: String,
+    },
     /// A release to go back to lacks files.
     #[error("{release} cannot be restored: {key} is missing from the bucket. Deploy a build of that version again")]
     Incomplete {
@@ -170,6 +180,16 @@ pub enum Conflict {
         /// By which number.
         by: &'static str,
     },
+    /// A version names several releases, and only one may be meant.
+    #[error(
+        "version {version} is that of {} releases on record ({}), so nothing was changed: give the id of one, or the execution that deployed it", ids.len(), ids.join(", ")
+    )]
+    Ambiguous {
+        /// The version.
+        version: String,
+        /// The releases' ids.
+        ids: Vec<String>,
+    },
     /// A rollback took it down, and this is the same release again.
     #[error(
         "{new} was rolled back on this target: a mere retry does not make it live again. Deploy a new build, or allow older releases"
@@ -182,7 +202,7 @@ pub enum Conflict {
 
 /// What was seen of the live site, and what was done about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{release} {}{}. Seen: {}", what(*.fault), .rolled_back_to.as_ref().map(|r| format!(". Rolled back: {r} is live again")).unwrap_or_default(), observed(.observations))]
+#[error("{release} {}{}{}. Seen: {}", what(*.fault), .rolled_back_to.as_ref().map(|r| format!(". Rolled back: {r} is live again")).unwrap_or_default(), .rollback_failed.as_ref().map(|why| format!(". It is still live, since going back failed: {why}")).unwrap_or_default(), observed(.observations))]
 pub struct NotVerified {
     /// The release that was deployed.
     pub release: NamedRelease,
@@ -192,6 +212,8 @@ pub struct NotVerified {
     pub observations: Vec<Observation>,
     /// The release that is live again; `None` where the deployed one stays live.
     pub rolled_back_to: Option<NamedRelease>,
+    /// Why the release before could not be made live again, where that was tried.
+    pub rollback_failed: Option<String>,
 }
 
 fn what(fault: Fault) -> &'static str {

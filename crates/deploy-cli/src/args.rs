@@ -170,7 +170,8 @@ pub(crate) struct RollbackArgs {
     /// The release or version to go to, backward or forward [default: the one live before]
     #[arg(long, value_name = "RELEASE|VERSION")]
     pub(crate) to: Option<String>,
-    /// Do nothing, successfully, unless this release or version is what is live
+    /// Do nothing, successfully, unless this release or version is what is live, made so by
+    /// DEPLOY_EXECUTION where that is set
     #[arg(long, value_name = "RELEASE|VERSION")]
     pub(crate) if_live: Option<String>,
     #[command(flatten)]

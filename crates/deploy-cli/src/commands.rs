@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use asset_sync::deploy::{LeaseStatus, PlanReport, ReleaseInfo, Report, RollbackTo, Status};
+use asset_sync::deploy::{IfLive, LeaseStatus, PlanReport, ReleaseInfo, Report, RollbackTo, Status};
 use asset_sync::site::{Site, report};
 use asset_sync::verify::HttpVerifier;
 use asset_sync::{Deployer, ErrorClass};
@@ -164,8 +164,9 @@ impl Run<'_> {
             }
             Command::Rollback(args) => {
                 let to = args.to.clone().map_or(RollbackTo::Previous, RollbackTo::Named);
-                let rollback = deployer.rollback(&to, args.if_live.as_deref(), self.signals.stop());
-                self.report(rollback.await, None)
+                let execution = self.settings.execution.clone();
+                let if_live = args.if_live.clone().map(|name| IfLive { name, execution });
+                self.report(deployer.rollback(&to, if_live.as_ref(), self.signals.stop()).await, None)
             }
             Command::Verify(_) => self.look(&deployer).await,
             Command::Prune(_) => self.report(deployer.prune(self.signals.stop()).await, None),

@@ -189,6 +189,8 @@ fn options(settings: &Settings, progress: Arc<dyn Progress>) -> Options {
         request_timeout: settings.request_timeout,
         owner: owner(),
         environment: settings.environment.clone(),
+        allow_environment_change: settings.allow_environment_change,
+        execution: settings.execution.clone(),
         conditional_writes: match settings.conditional_writes {
             deploy_config::ConditionalWrites::Require => ConditionalWrites::Require,
             deploy_config::ConditionalWrites::UnsafeOff => ConditionalWrites::Unprotected,

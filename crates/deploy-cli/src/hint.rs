@@ -61,6 +61,9 @@ pub(crate) fn hint(error: &Error, around: &Surroundings) -> Option<String> {
             "To deploy it all the same, set DEPLOY_ALLOW_OLDER=true for this run; to return to a retained release, use `deploy rollback --to VERSION`. The order is by {}",
             if *by == "version" { "DEPLOY_VERSION" } else { "DEPLOY_BUILD" }
         )),
+        Error::Conflict(Conflict::Ambiguous { .. }) => Some(
+            "Give `--if-live` one of these ids (`deploy status` lists them), or set DEPLOY_EXECUTION for both the deployment and the rollback".to_owned(),
+        ),
         Error::Conflict(Conflict::RolledBack { .. }) => {
             Some("To make it live again, use `deploy rollback --to VERSION`, or set DEPLOY_ALLOW_OLDER=true for this run".to_owned())
         }
@@ -132,6 +135,7 @@ fn preflight_hint(findings: &[Finding]) -> String {
 fn not_verified_hint(seen: &NotVerified) -> String {
     match (seen.fault, &seen.rolled_back_to) {
         (Fault::Wrong, Some(_)) => "Mend the build, or what stands between the bucket and its visitors, and deploy a new one. An edge that keeps the absence of a file forgets it with DEPLOY_INVALIDATION=all. With DEPLOY_ON_FAILURE=keep the release would have stayed live to be looked at".to_owned(),
+        (Fault::Wrong, None) if seen.rollback_failed.is_some() => "Deploy a build that works, or go to another release: `deploy status` lists them, `deploy rollback --to VERSION` goes there".to_owned(),
         (Fault::Wrong, None) => "It is still live. `deploy verify` looks again; `deploy rollback` makes the release before it live, where there is one, as DEPLOY_ON_FAILURE=rollback does at once".to_owned(),
         (Fault::StateAreaReadable, _) => format!("The release stays live. {HIDE_STATE}; with DEPLOY_VERIFY=auto this is a warning"),
         (Fault::Unreachable | Fault::Unseen, _) => format!("The release stays live. {CANNOT_SEE}; with DEPLOY_VERIFY=auto this is a warning"),
@@ -163,6 +167,9 @@ fn refusal_hint(refusal: &Refusal) -> Option<String> {
                 "If the build is whole, set DEPLOY_MAX_SHRINK={percent}% for this run: {gone} of {} files would go",
                 shrink.live
             )
+        }
+        Refusal::OtherEnvironment { .. } => {
+            "DEPLOY_BUCKET and DEPLOY_PREFIX name the target, DEPLOY_ENVIRONMENT this run's environment; DEPLOY_ALLOW_ENVIRONMENT_CHANGE=true takes the target over".to_owned()
         }
         Refusal::NoConditionalWrites { .. } => {
             "If something else keeps two deployments of this target apart, set DEPLOY_CONDITIONAL_WRITES=unsafe-off".to_owned()

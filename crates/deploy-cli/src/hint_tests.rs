@@ -93,6 +93,7 @@ fn a_refusal_names_what_allows_it() {
     assert_snapshot!(of(Refusal::Shrunk(Shrink { live: 300, site: 100 })), @"If the build is whole, set DEPLOY_MAX_SHRINK=67% for this run: 200 of 300 files would go");
     assert_snapshot!(of(Refusal::NoConditionalWrites { bucket: "webapp".into() }), @"If something else keeps two deployments of this target apart, set DEPLOY_CONDITIONAL_WRITES=unsafe-off");
     assert_snapshot!(of(Refusal::Unfinished), @"`deploy status` shows what is unfinished; `deploy run` finishes it");
+    assert_snapshot!(of(Refusal::OtherEnvironment { wanted: "a".into(), live: "b".into() }), @"DEPLOY_BUCKET and DEPLOY_PREFIX name the target, DEPLOY_ENVIRONMENT this run's environment; DEPLOY_ALLOW_ENVIRONMENT_CHANGE=true takes the target over");
     assert_snapshot!(of(Refusal::Incomplete { release: "r1".into(), key: "a".into() }), @"`deploy status` lists the other releases; `deploy rollback --to VERSION` goes to one of them");
 }
 
@@ -101,6 +102,7 @@ fn a_conflict_names_the_way_out() {
     let older = |by| of(&Conflict::Older { new: "1".into(), live: "2".into(), by }.into());
     assert_snapshot!(older("version"), @"To deploy it all the same, set DEPLOY_ALLOW_OLDER=true for this run; to return to a retained release, use `deploy rollback --to VERSION`. The order is by DEPLOY_VERSION");
     assert_snapshot!(older("build number"), @"To deploy it all the same, set DEPLOY_ALLOW_OLDER=true for this run; to return to a retained release, use `deploy rollback --to VERSION`. The order is by DEPLOY_BUILD");
+    assert_snapshot!(of(&Conflict::Ambiguous { version: "1".into(), ids: vec!["r1-a".into(), "r2-b".into()] }.into()), @"Give `--if-live` one of these ids (`deploy status` lists them), or set DEPLOY_EXECUTION for both the deployment and the rollback");
     assert_snapshot!(of(&Conflict::RolledBack { new: "1".into() }.into()), @"To make it live again, use `deploy rollback --to VERSION`, or set DEPLOY_ALLOW_OLDER=true for this run");
     assert_snapshot!(of(&Error::Busy { owner: "somebody".into(), waited: std::time::Duration::ZERO }), @"`deploy unlock` shows who holds the lease; if that run is dead and you cannot wait, `deploy unlock --force` takes it away. DEPLOY_LEASE_WAIT sets how long to wait");
     assert_snapshot!(of(&Error::NoSuchRelease("no".into())), @"`deploy status` lists the releases that are kept");
@@ -128,7 +130,8 @@ fn a_release_that_is_not_what_is_seen_names_what_decides() {
     let named = |release: &str| NamedRelease { release: release.into(), version: "1".into() };
     let of = |fault, rolled_back_to: Option<&str>| {
         let rolled_back_to = rolled_back_to.map(named);
-        of(&NotVerified { release: named("r2"), fault, observations: vec![], rolled_back_to }.into())
+        of(&NotVerified { release: named("r2"), fault, observations: vec![], rolled_back_to, rollback_failed: None }
+            .into())
     };
     assert_snapshot!(of(Fault::Wrong, Some("r1")), @"Mend the build, or what stands between the bucket and its visitors, and deploy a new one. An edge that keeps the absence of a file forgets it with DEPLOY_INVALIDATION=all. With DEPLOY_ON_FAILURE=keep the release would have stayed live to be looked at");
     assert_snapshot!(of(Fault::Wrong, None), @"It is still live. `deploy verify` looks again; `deploy rollback` makes the release before it live, where there is one, as DEPLOY_ON_FAILURE=rollback does at once");

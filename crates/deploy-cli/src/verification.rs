@@ -35,7 +35,7 @@ pub(crate) fn verifier(command: &Command, settings: &Settings) -> Result<Option<
     let Verification { public_url, verify, header, .. } = &settings.verification;
     let asked = match command {
         Command::Verify(_) => true,
-        Command::Run(_) | Command::Plan(_) => *verify != Verify::Off,
+        Command::Run(_) | Command::Plan(_) | Command::Rollback(_) => *verify != Verify::Off,
         _ => false,
     };
     match public_url {
@@ -57,7 +57,7 @@ pub(crate) fn local_verifier(
 ) -> Result<Option<HttpVerifier>, Failure> {
     let asked = match command {
         Command::Verify(_) => true,
-        Command::Run(_) => settings.verification.verify != Verify::Off,
+        Command::Run(_) | Command::Rollback(_) => settings.verification.verify != Verify::Off,
         _ => false,
     };
     // Nothing is in between that a pause could mend.

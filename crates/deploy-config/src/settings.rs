@@ -42,6 +42,8 @@ pub struct Settings {
     pub build: Option<u64>,
     /// The environment's name, under the same rule as `version`.
     pub environment: Option<String>,
+    /// The execution of the pipeline, under the same rule as `version`.
+    pub execution: Option<String>,
     /// A TOML file of rules by glob.
     pub rules: Option<PathBuf>,
     /// The manifest that lies beside the site in a deployment image.
@@ -70,6 +72,8 @@ pub struct Settings {
     pub adopt: Adopt,
     /// Whether an older release may replace a newer one.
     pub allow_older: bool,
+    /// Whether the live release may be another environment's.
+    pub allow_environment_change: bool,
     /// Whether a store without conditional writes is accepted.
     pub conditional_writes: ConditionalWrites,
     /// The place of the state area: relative to `prefix`, or to the top of `state_bucket` where
@@ -216,6 +220,7 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
     };
     let build = given.deploy_build.optional(report);
     let environment_name = given.deploy_environment.optional(report);
+    let execution = given.deploy_execution.optional(report);
     let rules = given.deploy_rules.optional(report);
     let site_manifest = given.deploy_site_manifest.optional(report);
 
@@ -240,6 +245,7 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
     let max_shrink = given.deploy_max_shrink.required(report);
     let adopt = given.deploy_adopt.required(report);
     let allow_older = given.deploy_allow_older.required(report);
+    let allow_environment_change = given.deploy_allow_environment_change.required(report);
     let conditional_writes = given.deploy_conditional_writes.required(report);
 
     let state_prefix = given.deploy_state_prefix.required(report);
@@ -351,6 +357,7 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
         version,
         build,
         environment: environment_name,
+        execution,
         rules,
         site_manifest,
         bucket: bucket?,
@@ -364,6 +371,7 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
         max_shrink: max_shrink?,
         adopt: adopt?,
         allow_older: allow_older?,
+        allow_environment_change: allow_environment_change?,
         conditional_writes: conditional_writes?,
         state_prefix: state_prefix?,
         state_bucket,

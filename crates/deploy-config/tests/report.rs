@@ -204,6 +204,7 @@ fn the_defaults() {
         ),
         build: None,
         environment: None,
+        execution: None,
         rules: None,
         site_manifest: None,
         bucket: "site",
@@ -217,6 +218,7 @@ fn the_defaults() {
         max_shrink: 0.5,
         adopt: Refuse,
         allow_older: false,
+        allow_environment_change: false,
         conditional_writes: Require,
         state_prefix: ".deploy/",
         state_bucket: None,
@@ -325,6 +327,7 @@ fn the_table() {
       DEPLOY_VERSION                          a\nb                            environment  The version of the site
       DEPLOY_BUILD                            (not set)                       -            A number that grows with every build
       DEPLOY_ENVIRONMENT                      (not set)                       -            The name of the environment
+      DEPLOY_EXECUTION                        (not set)                       -            The execution of the pipeline that this run belongs to
       DEPLOY_RULES                            (not set)                       -            A file of rules by glob
       DEPLOY_SITE_MANIFEST                    (not set)                       -            The manifest that was written when the image was cut
 
@@ -358,6 +361,7 @@ fn the_table() {
       DEPLOY_SOURCE_MAPS                      warn                            default      What is done with source maps
       DEPLOY_ADOPT                            refuse                          default      What to do with a foreign object that has a key of ours and other content
       DEPLOY_ALLOW_OLDER                      false                           default      Whether an older release may replace a newer one
+      DEPLOY_ALLOW_ENVIRONMENT_CHANGE         false                           default      Whether a release may take the place of another environment's
       DEPLOY_CONDITIONAL_WRITES               require                         default      Whether the store must support conditional writes
 
     Lease, history and retention

@@ -11,12 +11,14 @@ use crate::bucket::{ListedObject, MAX_SINGLE_REQUEST};
 use crate::error::{Conflict, Error, Refusal};
 use crate::plan::{
     Adopt, CacheControl, Claims, Diff, DiffInput, HashedName, Inspection, OrderedRelease, Ordering, Reason, Write,
-    compare, covering_paths, demote, promote,
+    compare, covering_paths, demote, promote, unfinished_retreat,
 };
 use crate::progress::{Event, Step};
 use crate::site::fingerprint::parts;
 use crate::site::{CACHE_FINGERPRINTED, Fingerprint, Key, Role, Site, report};
-use crate::state::{Current, Inventory, KnownWarnings, Manifest, ReleaseFile, ReleaseId, ReleaseRecord};
+use crate::state::{
+    Current, Inventory, KnownWarnings, Manifest, Operation, Pending, ReleaseFile, ReleaseId, ReleaseRecord,
+};
 
 /// How often the bucket may change while it is looked at.
 const ROUNDS: usize = 4;
@@ -36,8 +38,13 @@ pub(super) struct Decision {
     /// Files that only the target's history shows to be fingerprinted.
     pub(super) promoted: Vec<Key>,
     pub(super) demoted: Vec<Key>,
-    /// What was live when it was first decided.
+    /// What the release takes the place of, or took it when an earlier run made it live.
     pub(super) previous: Option<ReleaseId>,
+    /// Where an automatic rollback away from this release goes that an earlier run began and did not finish. It is
+    /// finished, and nothing else of this decision is carried out.
+    pub(super) retreat: Option<ReleaseRecord>,
+    /// Whether the live release was seen to be wrong and must be looked at again.
+    pub(super) is_suspect: bool,
     /// Paths that the switch makes stale.
     pub(super) paths: Vec<String>,
     /// Paths of pages that go away.
@@ -55,6 +62,25 @@ pub(super) fn removed_pages(diff: &Diff) -> impl Iterator<Item = &Key> {
 }
 
 impl Decision {
+    /// Nothing of the release is to be done but to go back to `target`.
+    fn to_retreat(snapshot: Snapshot, desired: Manifest, release: ReleaseRecord, target: ReleaseRecord) -> Self {
+        Self {
+            snapshot,
+            desired,
+            previous: Some(release.id.clone()),
+            release,
+            known: true,
+            diff: Diff::default(),
+            inspected: HashMap::new(),
+            promoted: Vec::new(),
+            demoted: Vec::new(),
+            paths: Vec::new(),
+            removed_paths: Vec::new(),
+            retreat: Some(target),
+            is_suspect: true,
+        }
+    }
+
     /// Nothing has to be written, not even who is live.
     pub(super) fn is_nothing(&self) -> bool {
         self.is_relabel() && self.snapshot.current.live.as_ref() == Some(&self.release.id)
@@ -67,6 +93,7 @@ impl Decision {
             && self.diff.adopted.is_empty()
             && removed_pages(&self.diff).next().is_none()
             && !current.has_unfinished_work()
+            && !self.is_suspect
             && current.live_release().is_some_and(|live| live.tree == self.release.tree)
     }
 }
@@ -90,8 +117,16 @@ impl Deployer {
         };
         let promoted = self.promote(&mut desired, site, &snapshot);
         let demoted = demote(&mut desired, &snapshot.inventory, &snapshot.claims, &self.options.revalidate);
-        let release = self.name_release(&snapshot.current, &desired, site, info);
-        self.check_order(&snapshot.current, &release.0)?;
+        let (release, known) = self.name_release(&snapshot.current, &desired, site, info);
+        if let Some(target) = unfinished_retreat(&snapshot.current, &release).cloned() {
+            self.warn(format!(
+                "{} was seen to be wrong, and the rollback to {} that an earlier run began is not finished: going on with that",
+                release.id, target.id
+            ));
+            return Ok(Decision::to_retreat(snapshot, desired, release, target));
+        }
+        self.check_environment(&snapshot.current)?;
+        self.check_order(&snapshot.current, &release)?;
         self.check_size(&snapshot.current, &desired)?;
         let mut snapshot = snapshot;
         let (diff, inspected) =
@@ -100,9 +135,13 @@ impl Deployer {
         check_switchable(&desired, &diff)?;
         let paths = self.stale_paths(&desired, &diff);
         let removed_paths = covering_paths(removed_pages(&diff), &self.options.url_prefix, self.options.invalidation);
-        let (release, known) = release;
-        let previous = snapshot.current.live.clone();
+        let previous = match snapshot.current.live_release() {
+            Some(live) if live.id == release.id => live.replaced.clone(),
+            live => live.map(|live| live.id.clone()),
+        };
+        let found_wrong = snapshot.current.live_release().is_some_and(|live| !live.found_wrong.is_empty());
         Ok(Decision {
+            is_suspect: found_wrong && self.options.verifier.is_some(),
             snapshot,
             desired,
             release,
@@ -114,6 +153,7 @@ impl Deployer {
             previous,
             paths,
             removed_paths,
+            retreat: None,
         })
     }
 
@@ -205,32 +245,51 @@ impl Deployer {
             return (known.clone(), known.activated_at.is_some());
         }
         let record = ReleaseRecord {
-            id: ReleaseId::new(current.sequence + 1, &tree),
-            version: info.version.clone(),
             build: info.build,
-            tree,
-            files: desired.files.len() as u64,
-            bytes: desired.total_bytes(),
-            created_at: self.now(),
-            activated_at: None,
-            superseded_at: None,
-            rolled_back: false,
-            adopted: false,
             environment: self.options.environment.clone(),
             warnings: KnownWarnings::of(&site.findings.warnings),
+            ..ReleaseRecord::new(current.sequence.saturating_add(1), &info.version, desired, self.now())
         };
         (record, false)
     }
 
-    fn check_order(&self, current: &Current, release: &ReleaseRecord) -> Result<(), Error> {
-        let Some(live) = current.live_release().filter(|l| l.id != release.id) else { return Ok(()) };
-        let named = |r: &ReleaseRecord| ReleaseInfo { version: r.version.clone(), build: r.build }.to_string();
-        if self.options.allow_older || live.adopted {
+    /// Refuses to take a target over for another environment: the address of a bucket is easily confused.
+    fn check_environment(&self, current: &Current) -> Result<(), Error> {
+        let Some((wanted, live)) = self.other_environment(current) else { return Ok(()) };
+        if self.options.allow_environment_change {
             return Ok(());
         }
-        if release.rolled_back {
+        Err(Refusal::OtherEnvironment { wanted, live }.into())
+    }
+
+    /// This run's environment and that of the live release, where both have a name and they differ.
+    fn other_environment(&self, current: &Current) -> Option<(String, String)> {
+        let wanted = self.options.environment.clone()?;
+        let live = current.live_release()?.environment.clone()?;
+        (wanted != live).then_some((wanted, live))
+    }
+
+    /// Warns where the live release was deployed to another environment than this run is for.
+    pub(super) fn warn_of_other_environment(&self, current: &Current) {
+        if let Some((wanted, live)) = self.other_environment(current) {
+            self.warn(format!(
+                "this run is for environment {wanted:?}, and the live release was deployed to {live:?}: check which target is meant"
+            ));
+        }
+    }
+
+    fn check_order(&self, current: &Current, release: &ReleaseRecord) -> Result<(), Error> {
+        if self.options.allow_older {
+            return Ok(());
+        }
+        let named = |r: &ReleaseRecord| ReleaseInfo { version: r.version.clone(), build: r.build }.to_string();
+        // A rollback away from it may have begun, and not have ended.
+        let retreats = |p: &Pending| p.operation == Operation::Rollback && p.release != release.id;
+        let is_left = current.live.as_ref() == Some(&release.id) && current.pending.as_ref().is_some_and(retreats);
+        if release.rolled_back || is_left {
             return Err(Conflict::RolledBack { new: named(release) }.into());
         }
+        let Some(live) = current.live_release().filter(|l| l.id != release.id && !l.adopted) else { return Ok(()) };
         let ordered = |r: &'_ ReleaseRecord| (r.version.clone(), r.build);
         let (new, old) = (ordered(release), ordered(live));
         match compare(

@@ -43,11 +43,11 @@ mod switch;
 mod upload;
 mod verify;
 
+pub use crate::plan::{IfLive, RollbackTo};
 pub use report::{
     FingerprintedGroup, InvalidationReport, NamedRelease, Outcome, PlanReport, PlannedContent, PlannedDelete,
     PlannedWrite, Report, Seen, Tally,
 };
-pub use rollback::RollbackTo;
 pub use status::{LeaseStatus, ReleaseStatus, Status};
 
 /// What is said of a release besides its files.
@@ -109,8 +109,14 @@ pub struct Options {
     pub request_timeout: Duration,
     /// Who holds the lease, for people.
     pub owner: String,
-    /// The name of the environment, recorded with each new release, for people.
+    /// The name of the environment, recorded with each new release. A deployment is refused where the live release was
+    /// deployed for another one.
     pub environment: Option<String>,
+    /// Whether a deployment may take the target over for another environment.
+    pub allow_environment_change: bool,
+    /// The execution of the pipeline that this run belongs to, recorded with what it makes live; a rollback with
+    /// [`IfLive`] undoes only what it names.
+    pub execution: Option<String>,
     /// See [`ConditionalWrites`].
     pub conditional_writes: ConditionalWrites,
     /// Cache-Control of a file that turns out not to be immutable.
@@ -159,6 +165,8 @@ impl Default for Options {
             request_timeout: Duration::from_secs(30),
             owner: "unknown".to_owned(),
             environment: None,
+            allow_environment_change: false,
+            execution: None,
             conditional_writes: ConditionalWrites::default(),
             revalidate: "public, max-age=0, must-revalidate".to_owned(),
             buffer: 64 * 1024 * 1024,

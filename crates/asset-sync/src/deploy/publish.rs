@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::decide::{Decision, is_staged};
 use super::prune::Pruned;
-use super::report::{InvalidationReport, Outcome, Report, Seen, tally};
+use super::report::{InvalidationReport, Outcome, Report, Seen};
 use super::session::Session;
 use super::snapshot::Snapshot;
 use super::stage::{Archived, adopted_release};
@@ -24,7 +24,7 @@ use crate::error::{Error, NotVerified};
 use crate::plan::Write;
 use crate::progress::Step;
 use crate::site::{Site, SiteFile};
-use crate::state::{Current, KnownWarnings, Operation, Phase, RecordedUpload, ReleaseId, ReleaseRecord};
+use crate::state::{Current, Manifest, Operation, Phase, RecordedUpload, ReleaseId, ReleaseRecord};
 
 /// How often a run starts over because the bucket changed under it.
 const ROUNDS: usize = 4;
@@ -112,7 +112,7 @@ impl Deployer {
         let has_uploads = current.pending.as_ref().is_some_and(|pending| !pending.uploads.is_empty());
         let begin = |current: &mut Current| {
             if !has_uploads {
-                current.begin(Operation::Deploy, decision.release.clone(), self.now());
+                self.begin_release(current, &decision);
             }
         };
         let seen = (current, decision.snapshot.etag.clone());
@@ -124,6 +124,10 @@ impl Deployer {
             }
             if decision.is_nothing() {
                 return Ok((Outcome::Unchanged, Finish::default(), decision));
+            }
+            if let Some(target) = decision.retreat.take() {
+                let finish = self.finish_retreat(&session, &decision.release, &target).await?;
+                return Ok((Outcome::RolledBack, finish, decision));
             }
             let (finish, decision) = self.publish(&session, decision, site, recorded).await?;
             Ok((Outcome::Deployed, finish, decision))
@@ -174,7 +178,7 @@ impl Deployer {
                 let end = finish(&value);
                 let record = |current: &mut Current| {
                     if end.done {
-                        current.pending = None;
+                        current.finish();
                     }
                     if end.inventory.is_some() {
                         current.inventory = end.inventory;
@@ -238,12 +242,20 @@ impl Deployer {
             self.store_manifest(id, &decision.desired).await?;
         }
         let mut next = decision.snapshot.current.clone();
-        next.begin(Operation::Deploy, decision.release.clone(), self.now());
-        next.activate(id, false, self.now());
-        next.pending = None;
+        self.begin_release(&mut next, decision);
+        go_live(&mut next, id, self.options.execution.as_deref(), self.now());
+        next.finish();
         // All its files are in the inventory: they are those of the release before.
         next.unrecorded.clone_from(&decision.snapshot.current.unrecorded);
         self.write_unleased(&next, decision.snapshot.etag.as_ref()).await
+    }
+
+    /// Records that this run makes the release live; nothing where it ends what an earlier run began to take back.
+    fn begin_release(&self, current: &mut Current, decision: &Decision) {
+        if decision.retreat.is_none() {
+            let execution = self.options.execution.as_deref();
+            current.begin(Operation::Deploy, decision.release.clone(), execution, self.now());
+        }
     }
 
     async fn publish(
@@ -255,8 +267,7 @@ impl Deployer {
     ) -> Result<(Finish, Decision), Error> {
         if !recorded {
             self.abort_recorded_uploads(session).await;
-            let (release, now) = (decision.release.clone(), self.now());
-            session.update(|current| current.begin(Operation::Deploy, release.clone(), now)).await?;
+            session.update(|current| self.begin_release(current, &decision)).await?;
         }
         let mut archived = if decision.known {
             None
@@ -283,7 +294,8 @@ impl Deployer {
                 done => done?,
             };
             let now = self.now();
-            let live = session.update(|current| go_live(current, &decision.release.id, false, now));
+            let execution = self.options.execution.as_deref();
+            let live = session.update(|current| go_live(current, &decision.release.id, execution, now));
             // Listed after the last write of a file, which is what counts.
             let expected = expected(&decision);
             let list = self.step(Step::Confirm, 0, 0, self.list_target(&expected));
@@ -310,7 +322,7 @@ impl Deployer {
     ) -> Result<Vec<Written>, Error> {
         let mut written = self.stage(decision, files, archived, uploader).await?;
         if let Some(adopted) = adopted_release(decision) {
-            self.record_adopted(session, &adopted).await?;
+            self.record_adopted(session, adopted).await?;
         }
         let writes: Vec<&Write> = decision.diff.writes.iter().filter(|w| !is_staged(&decision.desired, w)).collect();
         if !writes.is_empty() {
@@ -339,33 +351,42 @@ impl Deployer {
         Ok(Decision { snapshot, diff, inspected, paths, known: true, ..before })
     }
 
-    async fn record_adopted(&self, session: &Session, manifest: &crate::state::Manifest) -> Result<(), Error> {
-        let (tree, now) = (manifest.tree(), self.now());
-        let id = ReleaseId::new(0, &tree);
-        self.store_manifest(&id, manifest).await?;
-        let size = tally(manifest);
+    /// Records what is about to be replaced as a release of its own; what an earlier run recorded of the same adoption, or
+    /// of another one, is part of it: there is one state before the first deployment, and it is restored whole.
+    async fn record_adopted(&self, session: &Session, found: Manifest) -> Result<(), Error> {
+        let current = session.current().await;
+        let mergeable = |r: &&ReleaseRecord| r.adopted && current.live.as_ref() != Some(&r.id);
+        let mut before = None;
+        for record in current.releases.iter().filter(mergeable) {
+            let earlier = match self.read_manifest(&record.id).await {
+                Ok(earlier) => earlier,
+                // Nothing to be added to.
+                Err(Error::State(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            if let Some(manifest) = found.merged(&earlier) {
+                before = Some((record.id.clone(), manifest));
+                break;
+            }
+        }
+        let (before, manifest) = before.map_or((None, found), |(id, manifest)| (Some(id), manifest));
+        let now = self.now();
         let record = ReleaseRecord {
-            id,
-            version: "adopted".to_owned(),
-            build: None,
-            tree,
-            files: size.files,
-            bytes: size.bytes,
-            created_at: now,
             activated_at: Some(now),
             superseded_at: Some(now),
-            rolled_back: false,
             adopted: true,
-            environment: self.options.environment.clone(),
-            warnings: KnownWarnings::default(),
+            ..ReleaseRecord::new(0, "adopted", &manifest, now)
         };
-        session
-            .update(|current| {
-                if current.release(&record.id).is_none() {
-                    current.releases.insert(0, record.clone());
-                }
-            })
-            .await?;
+        if before.as_ref() == Some(&record.id) {
+            return Ok(());
+        }
+        self.store_manifest(&record.id, &manifest).await?;
+        session.update(|current| current.record_adopted(record.clone(), before.as_ref())).await?;
+        if let Some(before) = before {
+            // Left behind it does no harm.
+            let keys = [self.area.release_entries(&before), self.area.release_assets(&before)];
+            self.state.delete(&keys.map(|key| (key, None))).await.ok();
+        }
         Ok(())
     }
 
@@ -422,10 +443,17 @@ impl Deployer {
     }
 }
 
-/// The switch is done.
-pub(super) fn go_live(current: &mut Current, id: &ReleaseId, rolled_back: bool, now: jiff::Timestamp) {
-    current.activate(id, rolled_back, now);
+/// The switch to a deployed release is done, by a run of `execution`: what it finishes belongs to it.
+pub(super) fn go_live(current: &mut Current, id: &ReleaseId, execution: Option<&str>, now: jiff::Timestamp) {
+    current.activate(id, false, now);
+    current.set_deployed_by(id, execution);
+    end_switch(current);
+}
+
+/// All entry files are those of the live release.
+pub(super) fn end_switch(current: &mut Current) {
     if let Some(pending) = &mut current.pending {
         pending.phase = Phase::Switched;
+        pending.mixed = false;
     }
 }

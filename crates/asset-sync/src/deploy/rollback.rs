@@ -6,28 +6,19 @@ use std::collections::{BTreeMap, HashSet};
 use tokio_util::sync::CancellationToken;
 
 use super::Deployer;
-use super::publish::{Finish, go_live, until};
+use super::publish::{Finish, end_switch, until};
 use super::report::{InvalidationReport, Outcome, Report};
 use super::session::Session;
 use super::switch::{Source, is_overtaken};
 use super::upload::Uploader;
 use crate::bucket::Condition;
 use crate::error::{Error, Refusal};
-use crate::plan::{Obsolete, Reason, RemovedPages, ToInspect, Write, covering_paths};
+use crate::plan::{
+    IfLive, Obsolete, Reason, RemovedPages, RollbackTo, ToInspect, Write, covering_paths, rollback_target,
+};
 use crate::progress::Step;
 use crate::site::{Key, Role};
 use crate::state::{Current, Manifest, Operation, Phase, ReleaseFile, ReleaseId, ReleaseRecord};
-
-/// Which release a rollback goes to.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum RollbackTo {
-    /// The one that was live before the live one and was not itself rolled back. After a
-    /// deployment that died in the switch: the one that was live before it.
-    #[default]
-    Previous,
-    /// The one with this id, or the latest that was live under this version.
-    Named(String),
-}
 
 /// How often a rollback starts over because the bucket changed under it.
 const ROUNDS: usize = 4;
@@ -43,16 +34,17 @@ struct Changes {
 }
 
 impl Deployer {
-    /// Makes an earlier (or later) release of the history live again. With `if_live`, an id or a
-    /// version: only if that one is live, or was half switched to; otherwise nothing is done,
-    /// which is a success.
+    /// Makes an earlier (or later) release of the history live again, and looks at it where there is a verifier. With
+    /// `if_live`: only if that one is live, or was half switched to; otherwise nothing is done, which is a success.
     ///
     /// # Errors
-    /// [`Error::NoSuchRelease`] if there is none to go to; else as [`Deployer::deploy`].
+    /// [`Error::NoSuchRelease`] if there is none to go to; [`Conflict::Ambiguous`](crate::error::Conflict::Ambiguous) if
+    /// `if_live` names several; [`Error::NotVerified`] if the restored release is not what is served; else as
+    /// [`Deployer::deploy`].
     pub async fn rollback(
         &self,
         to: &RollbackTo,
-        if_live: Option<&str>,
+        if_live: Option<&IfLive>,
         stop: &CancellationToken,
     ) -> Result<Report, Error> {
         self.for_one_run().run_rollback(to, if_live, stop).await
@@ -61,33 +53,39 @@ impl Deployer {
     async fn run_rollback(
         &self,
         to: &RollbackTo,
-        if_live: Option<&str>,
+        if_live: Option<&IfLive>,
         stop: &CancellationToken,
     ) -> Result<Report, Error> {
         let (current, etag) = until(stop, self.read_current()).await?;
-        let Some(target) = choose(&current, to, if_live)? else {
+        self.warn_of_other_environment(&current);
+        let Some(target) = rollback_target(&current, to, if_live)?.cloned() else {
             return Ok(self.unchanged_report(&current));
         };
         let lease = self.take_lease((current.clone(), etag), |_| {}, stop);
         let (session, as_seen) = self.step(Step::Lease, 0, 0, lease).await?;
         let work = async {
             let now = session.current().await;
-            let target = if as_seen { Some(target) } else { choose(&now, to, if_live)? };
+            let target = if as_seen { Some(target) } else { rollback_target(&now, to, if_live)?.cloned() };
             match target {
                 None => Ok((None, Finish::default())),
                 Some(target) => {
-                    let finish = self.go_back(&session, &now, &target).await?;
+                    let mut finish = self.go_back(&session, &now, &target).await?;
+                    (finish.not_verified, finish.seen) = self.look_at_restored(&target).await?;
                     Ok((Some(target), finish))
                 }
             }
         };
         let done = self.guard(&session, stop, work).await;
         let (target, finish) = self.close(session, done, stop, |(_, finish)| finish).await?;
+        if let Some(failed) = finish.not_verified {
+            return Err(failed.into());
+        }
         match target {
             None => Ok(self.unchanged_report(&self.read_current().await?.0)),
             Some(target) => {
                 let previous = current.live.as_ref().map(ToString::to_string);
-                Ok(self.run_report(Outcome::RolledBack, Some(&target), previous, finish.invalidations))
+                let report = self.run_report(Outcome::RolledBack, Some(&target), previous, finish.invalidations);
+                Ok(Report { seen: finish.seen, ..report })
             }
         }
     }
@@ -107,7 +105,8 @@ impl Deployer {
         // A release that cannot be restored is refused before anything is begun.
         let mut looked = Some(self.step(Step::Inspect, 0, 0, self.look(&wanted)).await?);
         let now = self.now();
-        session.update(|current| current.begin(Operation::Rollback, target.clone(), now)).await?;
+        let execution = self.options.execution.as_deref();
+        session.update(|current| current.begin(Operation::Rollback, target.clone(), execution, now)).await?;
         let uploader = Uploader::new(self, session);
         for _ in 0..ROUNDS {
             let changes = match looked.take() {
@@ -141,7 +140,12 @@ impl Deployer {
             let now = self.now();
             let position = |id: &ReleaseId| before.releases.iter().position(|r| r.id == *id);
             let back = before.live.as_ref().is_some_and(|live| position(&target.id) < position(live));
-            session.update(|current| go_live(current, &target.id, back, now)).await?;
+            session
+                .update(|current| {
+                    current.activate(&target.id, back, now);
+                    end_switch(current);
+                })
+                .await?;
             let mut invalidations = self.pay(session).await?;
             invalidations.extend(self.take_down(session, &changes.pages).await?);
             return Ok(Finish { done: true, invalidations, ..Finish::default() });
@@ -280,67 +284,4 @@ struct Wanted {
     files: BTreeMap<Key, ReleaseFile>,
     /// Pages of other releases that it does not have, with their data.
     pages: Vec<ReleaseFile>,
-}
-
-/// The release to go to; `None` if there is nothing to do.
-fn choose(current: &Current, to: &RollbackTo, if_live: Option<&str>) -> Result<Option<ReleaseRecord>, Error> {
-    let named = |r: &ReleaseRecord, name: &str| r.id.as_str() == name || r.version == name;
-    // A rollback that died is finished first: to choose anew would go one release too far, or, with
-    // `if_live`, leave it as it is.
-    let begun = current.pending.as_ref().filter(|p| p.operation == Operation::Rollback);
-    if let Some(target) = begun.and_then(|p| current.release(&p.release)) {
-        let meant = match to {
-            RollbackTo::Previous => true,
-            RollbackTo::Named(name) => named(target, name),
-        };
-        if meant {
-            return Ok(Some(target.clone()));
-        }
-    }
-    // A deployment that died in the switch has made its release visible, in part.
-    let half = current
-        .pending
-        .as_ref()
-        .filter(|p| p.phase == Phase::Switching)
-        .map(|p| &p.release)
-        .filter(|id| current.live.as_ref() != Some(id));
-    if let Some(name) = if_live {
-        let visible = half.or(current.live.as_ref()).and_then(|id| current.release(id));
-        if !visible.is_some_and(|r| named(r, name)) {
-            return Ok(None);
-        }
-    }
-    let was_live = |r: &&ReleaseRecord| r.activated_at.is_some();
-    let target = match to {
-        RollbackTo::Named(name) => {
-            let found =
-                current.releases.iter().filter(was_live).filter(|r| named(r, name)).max_by_key(|r| r.activated_at);
-            found.ok_or_else(|| {
-                let known: Vec<String> = current
-                    .releases
-                    .iter()
-                    .filter(was_live)
-                    .map(|r| format!("{} (version {})", r.id, r.version))
-                    .collect();
-                Error::NoSuchRelease(format!(
-                    "no kept release is named {name:?}; there are: {}",
-                    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
-                ))
-            })?
-        }
-        RollbackTo::Previous if half.is_some() && current.live.is_some() => {
-            current.live_release().ok_or_else(|| Error::Internal("the live release is not on record".to_owned()))?
-        }
-        RollbackTo::Previous => current
-            .releases
-            .iter()
-            .filter(was_live)
-            .filter(|r| current.live.as_ref() != Some(&r.id) && !r.rolled_back)
-            .max_by_key(|r| r.superseded_at)
-            .ok_or_else(|| Error::NoSuchRelease("there is no earlier release to roll back to".to_owned()))?,
-    };
-    if current.live.as_ref() == Some(&target.id) && !current.has_unfinished_work() {
-        return Ok(None);
-    }
-    Ok(Some(target.clone()))
 }

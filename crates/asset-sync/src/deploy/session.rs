@@ -117,8 +117,7 @@ fn undo(current: &mut Current, before: &Current) {
 }
 
 fn stamp(current: &mut Current) {
-    current.generation += 1;
-    current.nonce = uuid::Uuid::new_v4().simple().to_string();
+    current.advance(uuid::Uuid::new_v4().simple().to_string());
 }
 
 impl Deployer {

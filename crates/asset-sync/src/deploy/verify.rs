@@ -1,13 +1,14 @@
 //! Looking at the live site after the switch, and drawing the consequence.
 
-use super::Deployer;
 use super::decide::Decision;
 use super::publish::Finish;
 use super::report::{NamedRelease, Seen};
 use super::session::Session;
-use crate::error::{Error, NotVerified};
+use super::{Deployer, Options};
+use crate::error::{Error, ErrorClass, NotVerified};
+use crate::plan::{Consequence, consequence, previous};
 use crate::progress::Step;
-use crate::state::Manifest;
+use crate::state::{Current, Manifest, Operation, ReleaseRecord};
 use crate::verify::{Fault, Observation, OnFailure, Verdict, Verifier};
 
 /// How many observations of a kind are told one by one.
@@ -42,21 +43,22 @@ impl Deployer {
         verifier.verify(manifest, state_path).await
     }
 
-    async fn look_once(&self, verifier: &dyn Verifier, decision: &Decision) -> Result<Verdict, Error> {
-        let work = async { Ok(self.look_at(verifier, &decision.desired).await) };
-        self.step(Step::Verify, decision.desired.files.len() as u64, 0, work).await
+    async fn look_once(&self, verifier: &dyn Verifier, manifest: &Manifest) -> Result<Verdict, Error> {
+        let work = async { Ok(self.look_at(verifier, manifest).await) };
+        self.step(Step::Verify, manifest.files.len() as u64, 0, work).await
     }
 
     /// Warns of all that a look showed but wrong content; gives what counts most.
-    fn judge(&self, verdict: &Verdict, decision: &Decision) -> Option<NotVerified> {
+    fn judge(&self, verdict: &Verdict, release: &ReleaseRecord) -> Option<NotVerified> {
         self.warn_some(&verdict.remarks, "");
         self.warn_some(verdict.state_area_readable.as_slice(), "");
         self.warn_some(&verdict.unseen, "could not be looked at: ");
         Some(NotVerified {
-            release: NamedRelease::from(&decision.release),
+            release: NamedRelease::from(release),
             fault: verdict.fault()?,
             observations: verdict.evidence(),
             rolled_back_to: None,
+            rollback_failed: None,
         })
     }
 
@@ -75,34 +77,114 @@ impl Deployer {
         let Some(verifier) = self.options.verifier.as_ref().filter(|_| self.options.verification_required) else {
             return Ok(None);
         };
-        let verdict = self.look_once(&**verifier, decision).await?;
-        match self.judge(&verdict, decision) {
+        let verdict = self.look_once(&**verifier, &decision.desired).await?;
+        match self.judge(&verdict, &decision.release) {
             Some(failed) => Err(failed.into()),
             None => Ok(Some(Seen::from(&verdict))),
         }
     }
 
+    /// Looks at a release that a rollback made live. Nothing is done about what is seen: there is no better one to go to.
+    pub(super) async fn look_at_restored(
+        &self,
+        release: &ReleaseRecord,
+    ) -> Result<(Option<NotVerified>, Option<Seen>), Error> {
+        let Some(verifier) = &self.options.verifier else { return Ok((None, None)) };
+        let manifest = self.read_manifest(&release.id).await?;
+        let verdict = self.look_once(&**verifier, &manifest).await?;
+        let failed = self.judge(&verdict, release);
+        let fails = consequence(verdict.fault(), self.options.verification_required, OnFailure::Keep, None);
+        Ok((failed.filter(|_| fails == Consequence::Fail), Some(Seen::from(&verdict))))
+    }
+
     /// Looks at the release that has just gone live; rolls back where there is positive evidence
     /// against it and something to go back to.
     pub(super) async fn look_at_release(&self, session: &Session, decision: &Decision) -> Result<Looked, Error> {
-        let Some(verifier) = &self.options.verifier else { return Ok(Looked::Stays(None, None)) };
-        let verdict = self.look_once(&**verifier, decision).await?;
-        let seen = Some(Seen::from(&verdict));
-        let Some(mut failed) = self.judge(&verdict, decision) else { return Ok(Looked::Stays(None, seen)) };
-        if failed.fault != Fault::Wrong {
-            // The release is not at fault: taking it down would mend nothing.
-            return Ok(Looked::Stays(self.options.verification_required.then_some(failed), seen));
-        }
-        let before = session.current().await;
-        let previous = decision.previous.as_ref().filter(|id| **id != decision.release.id);
-        let target = previous.and_then(|id| before.release(id)).cloned();
-        let Some(target) = target.filter(|_| self.options.on_failure == OnFailure::RollBack) else {
-            return Ok(Looked::Stays(Some(failed), seen));
+        let id = &decision.release.id;
+        let Some(verifier) = &self.options.verifier else {
+            let known = session.current().await.release(id).map(|r| r.found_wrong.clone()).unwrap_or_default();
+            self.warn_some(&known, "seen to be wrong by an earlier run, and not looked at now: ");
+            return Ok(Looked::Stays(None, None));
         };
-        self.warn(format!("{failed}. Rolling back to {}", target.id));
-        let mut finish = self.go_back(session, &before, &target).await?;
-        failed.rolled_back_to = Some(NamedRelease::from(&target));
-        finish.not_verified = Some(failed);
-        Ok(Looked::RolledBack(finish))
+        let verdict = self.look_once(&**verifier, &decision.desired).await?;
+        let seen = Some(Seen::from(&verdict));
+        let failed = self.judge(&verdict, &decision.release);
+        let is_wrong = verdict.fault() == Some(Fault::Wrong);
+        let mut before = session.current().await;
+        if is_wrong || before.release(id).is_some_and(|r| !r.found_wrong.is_empty()) {
+            let evidence = if is_wrong { verdict.evidence() } else { Vec::new() };
+            before = session.update(|current| current.set_found_wrong(id, &evidence)).await?;
+        }
+        let Options { verification_required, on_failure, .. } = self.options;
+        match (consequence(verdict.fault(), verification_required, on_failure, previous(&before)), failed) {
+            (Consequence::GoBack(target), Some(failed)) => {
+                let target = target.clone();
+                self.warn(format!("{failed}. Rolling back to {}", target.id));
+                self.retreat(session, &before, &target, failed).await.map(|looked| looked.with_seen(seen))
+            }
+            (Consequence::Fail, failed) => Ok(Looked::Stays(failed, seen)),
+            (Consequence::Accept | Consequence::GoBack(_), _) => Ok(Looked::Stays(None, seen)),
+        }
+    }
+
+    /// Goes on with an automatic rollback that an earlier run began, for what that run saw.
+    pub(super) async fn finish_retreat(
+        &self,
+        session: &Session,
+        release: &ReleaseRecord,
+        target: &ReleaseRecord,
+    ) -> Result<Finish, Error> {
+        let failed = NotVerified {
+            release: NamedRelease::from(release),
+            fault: Fault::Wrong,
+            observations: release.found_wrong.clone(),
+            rolled_back_to: None,
+            rollback_failed: None,
+        };
+        let before = session.current().await;
+        match self.retreat(session, &before, target, failed).await? {
+            Looked::RolledBack(finish) => Ok(finish),
+            // It began, so that it cannot but be gone on with.
+            Looked::Stays(failed, _) => {
+                Err(failed.map_or_else(|| Error::Internal("no verdict".to_owned()), Error::from))
+            }
+        }
+    }
+
+    /// Makes `target` live again in the place of a release that failed. Where that is impossible the verdict is what is
+    /// told, with the reason.
+    async fn retreat(
+        &self,
+        session: &Session,
+        before: &Current,
+        target: &ReleaseRecord,
+        mut failed: NotVerified,
+    ) -> Result<Looked, Error> {
+        match self.go_back(session, before, target).await {
+            Ok(mut finish) => {
+                failed.rolled_back_to = Some(NamedRelease::from(target));
+                finish.not_verified = Some(failed);
+                Ok(Looked::RolledBack(finish))
+            }
+            Err(error) if matches!(error.class(), ErrorClass::Transient | ErrorClass::Interrupted) => Err(error),
+            Err(error) => {
+                failed.rollback_failed = Some(error.to_string());
+                let pending = session.current().await.pending;
+                if pending.is_some_and(|p| p.operation == Operation::Rollback) {
+                    // It is half done: the journal stays, and the next run goes on with it.
+                    return Err(failed.into());
+                }
+                Ok(Looked::Stays(Some(failed), None))
+            }
+        }
+    }
+}
+
+impl Looked {
+    fn with_seen(self, seen: Option<Seen>) -> Self {
+        match self {
+            Self::Stays(failed, _) => Self::Stays(failed, seen),
+            Self::RolledBack(finish) => Self::RolledBack(Finish { seen, ..finish }),
+        }
     }
 }

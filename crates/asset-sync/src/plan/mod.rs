@@ -5,6 +5,7 @@ mod history;
 mod invalidation;
 mod order;
 mod removal;
+mod rollback;
 mod shrink;
 
 pub use diff::{Adopt, Claims, Diff, DiffInput, Inspection, Obsolete, Obstacle, Reason, ToInspect, Write, demote};
@@ -12,4 +13,5 @@ pub(crate) use history::{CacheControl, HashedName, promote};
 pub use invalidation::{InvalidationMode, MAX_PATHS, MAX_WILDCARDS, UrlPrefix, covering_paths};
 pub use order::{OrderedRelease, Ordering, compare};
 pub(crate) use removal::RemovedPages;
+pub use rollback::{Consequence, IfLive, RollbackTo, consequence, previous, rollback_target, unfinished_retreat};
 pub use shrink::{MaxShrink, Shrink};

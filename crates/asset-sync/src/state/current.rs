@@ -3,10 +3,15 @@
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::lines::check_format;
-use super::{FORMAT, KnownWarnings, ReleaseId, StateError};
+use super::{FORMAT, KnownWarnings, Manifest, READABLE_SINCE, ReleaseId, StateError};
 use crate::digest::Sha256;
+use crate::verify::Observation;
+
+/// Most observations against a release that are kept.
+const MOST_EVIDENCE: usize = 5;
 
 /// What a target's state says now. Replaced only by conditional writes, each with a new
 /// [`generation`](Self::generation) and [`nonce`](Self::nonce), so that no two of its versions
@@ -15,6 +20,9 @@ use crate::digest::Sha256;
 pub struct Current {
     /// State format, see [`FORMAT`].
     pub format: u32,
+    /// The first version of this program that reads that format, for the message of an older one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readable_since: Option<String>,
     /// Grows by one with every write of this object.
     pub generation: u64,
     /// Random, new with every write.
@@ -39,6 +47,9 @@ pub struct Current {
     /// Who may write now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
+    /// Fields that this version does not know: a later one of the same format wrote them, and they are kept.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
 }
 
 /// One release in the history.
@@ -71,12 +82,25 @@ pub struct ReleaseRecord {
     /// It is what stood in the bucket before the first deployment.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
-    /// The environment it was deployed in, where that has a name. Decides nothing.
+    /// The release that was live before a deployment made this one live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<ReleaseId>,
+    /// The execution of a pipeline that made it live, or finished doing so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployed_by: Option<String>,
+    /// What was seen of it that speaks against it, a few observations. Empty once it was seen to be right, and for
+    /// releases that are not live any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found_wrong: Vec<Observation>,
+    /// The environment it was deployed in, where that has a name. A deployment for another one is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
     /// The warnings about its build, so that the next deployment can tell which are new. Decides nothing.
     #[serde(default, skip_serializing_if = "KnownWarnings::is_empty")]
     pub warnings: KnownWarnings,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
 }
 
 /// What a run is about.
@@ -113,6 +137,16 @@ pub struct Pending {
     /// Multipart uploads it has begun and not finished.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uploads: Vec<RecordedUpload>,
+    /// The execution of a pipeline that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<String>,
+    /// Whether a run for another release died in its switch before this one began: entry files of both that release and
+    /// the live one may be served.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mixed: bool,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
 }
 
 /// A multipart upload on record, to be aborted if its run dies.
@@ -171,11 +205,38 @@ mod seconds {
     }
 }
 
+impl ReleaseRecord {
+    /// The record of a release that was never live.
+    pub fn new(number: u64, version: &str, manifest: &Manifest, now: Timestamp) -> Self {
+        let tree = manifest.tree();
+        Self {
+            id: ReleaseId::new(number, &tree),
+            version: version.to_owned(),
+            build: None,
+            tree,
+            files: manifest.files.len() as u64,
+            bytes: manifest.total_bytes(),
+            created_at: now,
+            activated_at: None,
+            superseded_at: None,
+            rolled_back: false,
+            adopted: false,
+            replaced: None,
+            deployed_by: None,
+            found_wrong: Vec::new(),
+            environment: None,
+            warnings: KnownWarnings::default(),
+            unknown: Map::new(),
+        }
+    }
+}
+
 impl Default for Current {
     /// The state of a target nothing was ever deployed to.
     fn default() -> Self {
         Self {
             format: FORMAT,
+            readable_since: Some(READABLE_SINCE.to_owned()),
             generation: 0,
             nonce: String::new(),
             sequence: 0,
@@ -186,6 +247,7 @@ impl Default for Current {
             debts: Vec::new(),
             pending: None,
             lease: None,
+            unknown: Map::new(),
         }
     }
 }
@@ -204,6 +266,14 @@ impl Current {
     pub fn encode(&self) -> Bytes {
         // Plain structs and strings always serialise.
         serde_json::to_vec_pretty(self).unwrap_or_default().into()
+    }
+
+    /// Makes this the next version of the object, in the format of this program.
+    pub(crate) fn advance(&mut self, nonce: String) {
+        self.format = FORMAT;
+        self.readable_since = Some(READABLE_SINCE.to_owned());
+        self.generation = self.generation.saturating_add(1);
+        self.nonce = nonce;
     }
 
     /// The record of a release.
@@ -226,10 +296,19 @@ impl Current {
     }
 
     /// A run begins to write `release` (known already, or new): from here on its files count as
-    /// ours wherever they are found.
-    pub fn begin(&mut self, operation: Operation, release: ReleaseRecord, now: Timestamp) {
+    /// ours wherever they are found. `execution` is the one of a pipeline that it belongs to.
+    pub fn begin(&mut self, operation: Operation, release: ReleaseRecord, execution: Option<&str>, now: Timestamp) {
+        let abandoned = self.pending.take();
+        let half_switched = |p: &Pending| p.phase == Phase::Switching || p.mixed;
+        // Who tries the same again goes on where the one before stopped.
+        let again = abandoned.as_ref().filter(|p| p.release == release.id && p.operation == operation);
+        let phase = again.map_or(Phase::Staging, |p| p.phase.min(Phase::Switching));
+        let mixed = match again {
+            Some(pending) => pending.mixed,
+            None => abandoned.as_ref().is_some_and(half_switched),
+        };
         // What an unfinished run wrote stays on record, and keeps its files for the grace time.
-        if let Some(abandoned) = self.pending.take()
+        if let Some(abandoned) = abandoned
             && abandoned.release != release.id
             && self.live.as_ref() != Some(&abandoned.release)
             && let Some(record) = self.release_mut(&abandoned.release)
@@ -240,7 +319,7 @@ impl Current {
         }
         let id = release.id.clone();
         if self.release(&id).is_none() {
-            self.sequence += 1;
+            self.sequence = self.sequence.saturating_add(1);
             self.releases.push(release);
         }
         // The pages of the release that is taken down must be known to whoever finishes this; a
@@ -251,26 +330,67 @@ impl Current {
                 self.unrecorded.push(id);
             }
         }
-        self.pending = Some(Pending { operation, release: id, phase: Phase::Staging, uploads: Vec::new() });
+        let execution = execution.map(str::to_owned);
+        let (uploads, unknown) = (Vec::new(), Map::new());
+        self.pending = Some(Pending { operation, release: id, phase, uploads, execution, mixed, unknown });
     }
 
-    /// `id` is live from now on.
-    pub fn activate(&mut self, id: &ReleaseId, rolled_back: bool, now: Timestamp) {
+    /// `id` is live from now on: by a deployment, or (`by_rollback`) taken back from a later release.
+    pub fn activate(&mut self, id: &ReleaseId, by_rollback: bool, now: Timestamp) {
         if self.live.as_ref() == Some(id) {
             return;
         }
-        if let Some(old) = self.live.take()
-            && let Some(record) = self.release_mut(&old)
-        {
+        let old = self.live.take();
+        if let Some(record) = old.as_ref().and_then(|old| self.release_mut(old)) {
             record.superseded_at = Some(now);
-            record.rolled_back = rolled_back;
+            record.rolled_back = by_rollback;
         }
         if let Some(record) = self.release_mut(id) {
             record.activated_at = Some(now);
             record.superseded_at = None;
             record.rolled_back = false;
+            // Going back leaves it what it replaced then: the way back never leads forward.
+            if !by_rollback && old.is_some() {
+                record.replaced = old;
+            }
         }
         self.live = Some(id.clone());
+    }
+
+    /// Records what stood in the bucket before the first deployment, in the place of the record `before`.
+    pub fn record_adopted(&mut self, record: ReleaseRecord, before: Option<&ReleaseId>) {
+        let id = record.id.clone();
+        if let Some(before) = before {
+            self.releases.retain(|r| r.id != *before);
+            for other in self.releases.iter_mut().filter(|r| r.replaced.as_ref() == Some(before)) {
+                other.replaced = Some(id.clone());
+            }
+        }
+        if self.release(&id).is_none() {
+            self.releases.insert(0, record);
+        }
+    }
+
+    /// Records what speaks against a release; nothing where it was seen to be right.
+    pub fn set_found_wrong(&mut self, id: &ReleaseId, evidence: &[Observation]) {
+        if let Some(record) = self.release_mut(id) {
+            record.found_wrong = evidence.iter().take(MOST_EVIDENCE).map(Observation::shortened).collect();
+        }
+    }
+
+    /// Records which execution made a release live.
+    pub fn set_deployed_by(&mut self, id: &ReleaseId, execution: Option<&str>) {
+        if let Some(record) = self.release_mut(id) {
+            record.deployed_by = execution.map(str::to_owned);
+        }
+    }
+
+    /// What was begun is done.
+    pub fn finish(&mut self) {
+        self.pending = None;
+        for record in self.releases.iter_mut().filter(|r| self.live.as_ref() != Some(&r.id)) {
+            record.found_wrong = Vec::new();
+        }
     }
 
     /// Releases that may go: neither live, nor begun, nor among the `keep` that were live last

@@ -10,13 +10,15 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{FORMAT, StateError};
+use super::{FORMAT, READABLE_SINCE, StateError};
 use crate::bucket::Sink;
 use crate::headers::Headers;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
     format: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    readable_since: Option<String>,
     kind: String,
     /// Number of lines that follow: a truncated object is noticed.
     count: usize,
@@ -27,13 +29,16 @@ struct Header {
 #[derive(Deserialize)]
 struct AnyFormat {
     format: u32,
+    readable_since: Option<String>,
 }
 
 /// Refuses a state object of a format newer than [`FORMAT`], before anything else of it is read.
 pub(super) fn check_format(key: &str, json: &[u8]) -> Result<(), StateError> {
     let any: AnyFormat = serde_json::from_slice(json).map_err(|e| malformed(key, 1, &e))?;
     if any.format > FORMAT {
-        return Err(StateError::Newer { key: key.to_owned(), found: any.format });
+        // Text of a stranger, for a message.
+        let readable_since = any.readable_since.filter(|v| v.len() <= 32 && v.bytes().all(|b| b.is_ascii_graphic()));
+        return Err(StateError::Newer { key: key.to_owned(), found: any.format, readable_since });
     }
     Ok(())
 }
@@ -65,7 +70,8 @@ pub(super) fn encode<'a, T: 'a, L: Serialize>(
             table.len() - 1
         });
     }
-    let header = Header { format: FORMAT, kind: kind.to_owned(), count, headers: table };
+    let readable_since = Some(READABLE_SINCE.to_owned());
+    let header = Header { format: FORMAT, readable_since, kind: kind.to_owned(), count, headers: table };
     // Enough at once: to move it to a larger place takes as much memory once more.
     let mut out = Vec::with_capacity(length);
     write_line(&mut out, &header);
@@ -255,7 +261,7 @@ mod tests {
             assert!(error.contains(told), "{error}");
         }
         assert!(matches!(
-            decode(&text.replace("\"format\":1", "\"format\":9").into_bytes()),
+            decode(&text.replace("\"format\":2", "\"format\":9").into_bytes()),
             Err(StateError::Newer { .. })
         ));
         assert!(decode(b"").unwrap_err().to_string().contains("line 1: "));

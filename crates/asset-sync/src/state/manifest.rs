@@ -130,6 +130,16 @@ impl Manifest {
         hasher.finish()
     }
 
+    /// The files of both; `None` where they have a file in common that is not the same in both.
+    pub fn merged(&self, other: &Self) -> Option<Self> {
+        let is_same = |a: &ReleaseFile, b: &ReleaseFile| a.sha256 == b.sha256 && a.headers == b.headers;
+        let agree = self.files.iter().all(|file| other.get(&file.key).is_none_or(|there| is_same(file, there)));
+        let new = self.files.iter().filter(|file| other.get(&file.key).is_none());
+        let mut files: Vec<ReleaseFile> = other.files.iter().chain(new).cloned().collect();
+        files.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        agree.then_some(Self { files })
+    }
+
     /// Number of bytes of all files.
     pub fn total_bytes(&self) -> u64 {
         self.files.iter().map(|f| f.size).sum()

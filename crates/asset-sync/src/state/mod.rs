@@ -31,20 +31,28 @@ pub use layout::{StateArea, Target};
 pub use manifest::{Manifest, ReleaseFile, ReleaseId};
 
 /// The format written by this version, of every object in the state area.
-pub const FORMAT: u32 = 1;
+///
+/// Format 2 added to `current` who replaced whom, executions and what verification saw; a version that knows format 1
+/// only would drop these when it writes, and then go back too far.
+pub const FORMAT: u32 = 2;
+
+/// The first version of this program that reads [`FORMAT`]: what a later format says of itself to older versions.
+pub const READABLE_SINCE: &str = "0.2.0";
 
 /// A state object that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// Written by a later version of this program.
     #[error(
-        "{key} has state format {found}, and this version knows formats up to {FORMAT}: use a newer `deploy` image for this target"
+        "{key} has state format {found}, and this version ({}) knows formats up to {FORMAT}: use {} for this target", env!("CARGO_PKG_VERSION"), .readable_since.as_ref().map_or_else(|| "a newer `deploy` image".to_owned(), |v| format!("a `deploy` image with version {v} or later"))
     )]
     Newer {
         /// Full key of the object.
         key: String,
         /// The format it states.
         found: u32,
+        /// The first version that reads that format, where the object says so.
+        readable_since: Option<String>,
     },
     /// Not what this program writes.
     #[error(

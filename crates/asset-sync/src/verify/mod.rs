@@ -7,7 +7,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::state::Manifest;
 
@@ -20,12 +20,21 @@ mod http;
 pub use http::{HttpVerifier, InvalidVerifier, VerifierOptions};
 
 /// One thing found by looking.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
     /// The URL.
     pub url: String,
     /// What was seen there, and what should have been, in a sentence.
     pub what: String,
+}
+
+impl Observation {
+    /// The same, cut to what a record of it may take.
+    pub(crate) fn shortened(&self) -> Self {
+        const LONGEST: usize = 300;
+        let cut = |text: &String| text.chars().take(LONGEST).collect();
+        Self { url: cut(&self.url), what: cut(&self.what) }
+    }
 }
 
 impl fmt::Display for Observation {

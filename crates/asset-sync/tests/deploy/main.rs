@@ -13,6 +13,7 @@ mod pages;
 mod publish;
 mod repair;
 mod retention;
+mod retries;
 mod rollback;
 mod state;
 mod throttling;

@@ -1,13 +1,14 @@
 //! Going back, and forward again, without the site.
 
 use asset_sync::Error;
-use asset_sync::deploy::{Outcome, RollbackTo};
+use asset_sync::deploy::{IfLive, Outcome, RollbackTo};
 use tokio_util::sync::CancellationToken;
 
 use crate::world::{World, page, v1, v2};
 
 async fn back(world: &World, to: RollbackTo, if_live: Option<&str>) -> Result<asset_sync::deploy::Report, Error> {
-    world.deployer().rollback(&to, if_live, &CancellationToken::new()).await
+    let if_live = if_live.map(|name| IfLive { name: name.to_owned(), execution: None });
+    world.deployer().rollback(&to, if_live.as_ref(), &CancellationToken::new()).await
 }
 
 /// Promise 9.

@@ -1,11 +1,12 @@
 //! The form of the state: read for ever, refused when newer.
 
 use asset_sync::Error;
+use asset_sync::deploy::RollbackTo;
 use asset_sync::state::{Current, Inventory, Manifest, StateError};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{World, info, v1};
+use crate::world::{World, info, v1, v2};
 
 const CURRENT: &[u8] = include_bytes!("../golden/format-1/current");
 const CURRENT_WITH_ENVIRONMENT: &[u8] = include_bytes!("../golden/format-1/current-with-environment");
@@ -13,18 +14,90 @@ const INVENTORY: &[u8] = include_bytes!("../golden/format-1/inventory");
 const ENTRIES: &[u8] = include_bytes!("../golden/format-1/entries");
 const ASSETS: &[u8] = include_bytes!("../golden/format-1/assets");
 
-/// These files are never to be regenerated: they are what version 1 wrote.
+/// These files are never to be regenerated: they are what format 1 was.
 #[test]
-fn format_1_is_read_and_written_as_it_always_was() {
+fn format_1_is_read() {
     let current = Current::decode("current", CURRENT).unwrap();
-    assert_eq!(current.encode(), CURRENT);
+    assert_eq!(current.encode(), CURRENT, "until it is written as a new version");
     assert_eq!(current.live_release().unwrap().version, "1.0.0");
     let inventory = Inventory::decode("inventory", INVENTORY).unwrap();
-    assert_eq!(inventory.encode(), INVENTORY);
     let manifest = Manifest::decode(("entries", ENTRIES), ("assets", ASSETS)).unwrap();
-    let (entries, assets) = manifest.encode();
-    assert_eq!((&entries[..], &assets[..]), (ENTRIES, ASSETS));
     assert_eq!(manifest.tree(), current.live_release().unwrap().tree);
+    // Only the header line of these is another one now.
+    let (entries, assets) = manifest.encode();
+    let inventory = inventory.encode();
+    for (now, then) in [(&entries[..], ENTRIES), (&assets[..], ASSETS), (&inventory[..], INVENTORY)] {
+        let lines =
+            |bytes| String::from_utf8(Vec::from(bytes)).unwrap().lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(lines(now), lines(then));
+    }
+}
+
+/// The state of a target as a binary of format 1 left it.
+fn to_format_1(world: &World) {
+    for (key, object) in world.store.snapshot("site") {
+        if !key.starts_with(".deploy/") || key.contains("/blobs/") {
+            continue;
+        }
+        let text = String::from_utf8(object.body.to_vec()).unwrap();
+        let text = if key.ends_with("/current") {
+            let mut current: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let fields = current.as_object_mut().unwrap();
+            fields["format"] = 1.into();
+            fields.remove("readable_since");
+            for release in fields["releases"].as_array_mut().unwrap() {
+                for field in ["replaced", "deployed_by", "found_wrong"] {
+                    release.as_object_mut().unwrap().remove(field);
+                }
+            }
+            serde_json::to_string_pretty(&current).unwrap()
+        } else {
+            let as_1 = text.replacen("\"format\":2,\"readable_since\":\"0.2.0\"", "\"format\":1", 1);
+            assert!(as_1.starts_with("{\"format\":1,\"kind\""), "{key}");
+            as_1
+        };
+        world.store.insert("site", &key, text, object.headers);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_of_format_1_is_upgraded_by_the_next_run_and_rolled_back_into() {
+    let world = World::new();
+    let (first, second) = (world.site(&v1()), world.site(&v2()));
+    world.deploy(&first, "1.0.0").await.unwrap();
+    to_format_1(&world);
+    assert_eq!(world.current().format, 1);
+    world.plan(&second, "2.0.0").await.unwrap();
+    assert_eq!(world.current().format, 1, "a plan writes nothing");
+    world.deploy(&second, "2.0.0").await.unwrap();
+    assert_eq!((world.current().format, world.current().readable_since.as_deref()), (2, Some("0.2.0")));
+    let back = |to| {
+        let deployer = world.deployer();
+        async move { deployer.rollback(&to, None, &CancellationToken::new()).await.unwrap() }
+    };
+    back(RollbackTo::Previous).await;
+    world.assert_serves(&first);
+    // All of its history is of format 1.
+    back(RollbackTo::Named("2.0.0".into())).await;
+    to_format_1(&world);
+    back(RollbackTo::Previous).await;
+    world.assert_serves(&first);
+    assert_eq!(world.current().format, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fields_of_a_later_version_of_this_format_survive() {
+    let world = World::new();
+    world.deploy(&world.site(&v1()), "1.0.0").await.unwrap();
+    let key = ".deploy/current";
+    let text = String::from_utf8(world.store.snapshot("site")[key].body.to_vec()).unwrap();
+    let text = text.replacen("\"format\": 2,", "\"format\": 2, \"later\": {\"a\": [1]},", 1);
+    let text = text.replacen("\"version\": \"1.0.0\",", "\"version\": \"1.0.0\", \"of_release\": \"kept\",", 1);
+    world.store.insert("site", key, text, asset_sync::Headers::default());
+    world.deploy(&world.site(&v2()), "2.0.0").await.unwrap();
+    let written: serde_json::Value = serde_json::from_slice(&world.store.snapshot("site")[key].body).unwrap();
+    assert_eq!(written["later"], serde_json::json!({"a": [1]}));
+    assert_eq!(written["releases"][0]["of_release"], "kept");
 }
 
 /// A field that came later, and that older versions pass over.
@@ -54,13 +127,18 @@ async fn the_environment_is_recorded_with_the_release() {
 async fn a_newer_format_is_refused_with_a_way_out() {
     let world = World::new();
     let site = world.site(&v1());
-    let newer = String::from_utf8(CURRENT.to_vec()).unwrap().replacen("\"format\": 1", "\"format\": 2", 1);
-    world.store.insert("site", ".deploy/current", newer, asset_sync::Headers::default());
+    let newer = String::from_utf8(CURRENT.to_vec()).unwrap().replacen("\"format\": 1", "\"format\": 3", 1);
+    world.store.insert("site", ".deploy/current", newer.clone(), asset_sync::Headers::default());
     let before = world.store.snapshot("site");
     let error = world.deploy(&site, "1.0.0").await.unwrap_err();
-    assert!(matches!(&error, Error::State(StateError::Newer { found: 2, .. })), "{error}");
+    assert!(matches!(&error, Error::State(StateError::Newer { found: 3, .. })), "{error}");
     assert!(error.to_string().contains("newer `deploy` image"), "{error}");
     assert_eq!(world.store.snapshot("site"), before);
+    let named = newer.replacen("\"format\": 3,", "\"format\": 3, \"readable_since\": \"0.9.0\",", 1);
+    world.store.insert("site", ".deploy/current", named, asset_sync::Headers::default());
+    let error = world.deploy(&site, "1.0.0").await.unwrap_err();
+    assert_eq!(error.class(), asset_sync::ErrorClass::Usage);
+    assert!(error.to_string().contains("version 0.9.0 or later"), "{error}");
 }
 
 #[test]

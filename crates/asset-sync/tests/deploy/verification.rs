@@ -127,13 +127,18 @@ async fn where_it_is_required_a_run_with_nothing_to_do_looks_too() {
     };
     let run = async || world.deployer_with(options.clone()).deploy(&site, &info("2.0.0"), &stop).await;
     assert_eq!(run().await.unwrap_err().class(), ErrorClass::Verification);
-    let before = world.store.snapshot("site");
+    let before = world.visible();
     assert_eq!(run().await.unwrap_err().class(), ErrorClass::Verification);
-    assert_eq!(world.store.snapshot("site"), before, "a look writes nothing");
+    assert_eq!(world.visible(), before, "a look changes nothing of the site");
 
     let right = Options { verifier: Some(Arc::new(Sees(Verdict { right: 7, ..Verdict::default() }))), ..options };
-    let report = world.deployer_with(right.clone()).deploy(&site, &info("2.0.0"), &stop).await.unwrap();
+    let again = async || world.deployer_with(right.clone()).deploy(&site, &info("2.0.0"), &stop).await.unwrap();
+    let report = again().await;
+    assert_eq!((report.result, report.seen.unwrap().right), (Outcome::Deployed, 7), "it is on record that it is right");
+    let before = world.store.snapshot("site");
+    let report = again().await;
     assert_eq!((report.result, report.seen.unwrap().right), (Outcome::Unchanged, 7));
-    let relabelled = world.deployer_with(right).deploy(&site, &info("2.0.1"), &stop).await.unwrap();
+    assert_eq!(world.store.snapshot("site"), before, "a look writes nothing");
+    let relabelled = world.deployer_with(right.clone()).deploy(&site, &info("2.0.1"), &stop).await.unwrap();
     assert_eq!((relabelled.result, relabelled.seen.unwrap().right), (Outcome::Deployed, 7));
 }

@@ -14,9 +14,10 @@ const DAY: u64 = 86_400;
 const ALL: &[Reader] = &[Reader { program: Program::Deploy, commands: &[] }];
 const RUN: &[Reader] = &[Reader { program: Program::Deploy, commands: &["run", "plan"] }];
 const WRITERS: &[Reader] = &[Reader { program: Program::Deploy, commands: &["run", "rollback", "prune", "unlock"] }];
+const EXECUTED: &[Reader] = &[Reader { program: Program::Deploy, commands: &["run", "rollback"] }];
 const SWITCHERS: &[Reader] = &[Reader { program: Program::Deploy, commands: &["run", "plan", "rollback", "prune"] }];
 
-const VERIFIERS: &[Reader] = &[Reader { program: Program::Deploy, commands: &["run", "verify"] }];
+const VERIFIERS: &[Reader] = &[Reader { program: Program::Deploy, commands: &["run", "rollback", "verify"] }];
 
 /// What most of these variables have in common.
 const OURS: Variable = Variable {
@@ -70,10 +71,21 @@ declare_inputs! {
     DEPLOY_ENVIRONMENT as deploy_environment: Label = Label,
     "The name of the environment" {
         group: Group::Release,
-        details: "Recorded in the release and shown in logs and results, such as `staging`; it \
-            decides nothing.",
-        presence: Presence::Optional("none is recorded"),
+        details: "Recorded in the release and shown in logs and results, such as `staging`. A \
+            deployment is refused (exit code 7) where the live release was deployed to another one; \
+            see `DEPLOY_ALLOW_ENVIRONMENT_CHANGE`.",
+        presence: Presence::Optional("none is recorded, and none compared"),
         example: "staging",
+    }
+    DEPLOY_EXECUTION as deploy_execution: Label = Label,
+    "The execution of the pipeline that this run belongs to" {
+        group: Group::Release,
+        details: "The same for the deployment and for the rollback step after it; Harness has it as \
+            `<+pipeline.executionId>`. It is recorded with what a run makes live, and `deploy \
+            rollback --if-live VERSION` then undoes only what this execution made live.",
+        presence: Presence::Optional("none is recorded; `--if-live` goes by release or version alone"),
+        example: "kA1bW0xTSVqcRkXo1l9u2g",
+        read_by: EXECUTED,
     }
     DEPLOY_RULES as deploy_rules: FilePath = FilePath("TOML file"),
     "A file of rules by glob" {
@@ -276,6 +288,15 @@ declare_inputs! {
         group: Group::Safety,
         details: "Overrides the order by `DEPLOY_BUILD` and `DEPLOY_VERSION` for this run. To go \
             back to a release that is still retained, use `deploy rollback`.",
+        presence: Presence::Default("false"),
+        example: "true",
+        read_by: RUN,
+    }
+    DEPLOY_ALLOW_ENVIRONMENT_CHANGE as deploy_allow_environment_change: Switch = Switch,
+    "Whether a release may take the place of another environment's" {
+        group: Group::Safety,
+        details: "Lets a deployment pass whose `DEPLOY_ENVIRONMENT` is not that of the live release. \
+            For one run: afterwards the target is this environment's.",
         presence: Presence::Default("false"),
         example: "true",
         read_by: RUN,

@@ -147,6 +147,12 @@ JOB = [
         text(ROLLBACK, ".Values.tag", ".Values.execution"),
         "rollback-release",
     ),
+    Mutation("no execution", text(VALUES, '  DEPLOY_EXECUTION: "<+pipeline.executionId>"\n', ""), "execution"),
+    Mutation(
+        "an execution that is not the pipeline's",
+        text(VALUES, "<+pipeline.executionId>", "<+pipeline.sequenceId>"),
+        "execution",
+    ),
     Mutation("the rollback to a release by name", text(ROLLBACK, "--if-live", "--to"), "rollback-release"),
     Mutation(
         "the rollback tried again on a refusal", text(ROLLBACK, "[2, 3, 4, 6, 7]", "[2, 3, 4, 6]"), "pod-failure-policy"

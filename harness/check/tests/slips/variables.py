@@ -39,7 +39,7 @@ VARIABLES = [
     ),
     Mutation(
         "a variable that the command does not read",
-        text(VALUES, "target:\n", "target:\n  DEPLOY_PUBLIC_URL: https://example.com/\n"),
+        text(VALUES, "target:\n", "target:\n  DEPLOY_MAX_SHRINK: 10%\n"),
         "variable-not-read",
     ),
     Mutation(
