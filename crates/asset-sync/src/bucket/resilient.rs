@@ -37,6 +37,10 @@ pub use policy::RetryPolicy;
 /// - A conditional write whose answer was lost may find its condition broken by its own effect when
 ///   it is sent again. It is then looked up: if what stands there has the content and the headers
 ///   that were to be written, the write succeeded.
+/// - A throttled attempt does not count towards [`RetryPolicy::max_attempts`] if another request got
+///   through since the attempt before: the store is busy, and not out of order.
+/// - Requests of a bucket made by [`Resilient::ahead`] do not count towards the limit and do not wait
+///   for it. While one of them is tried again, no other request begins.
 /// - Keys of a `DeleteObjects` request that failed in a way that may pass are sent again.
 ///
 /// A body that is read ([`Bucket::get`]) is outside of all this once its first byte arrived: it
@@ -48,6 +52,8 @@ pub struct Resilient {
     inner: Arc<dyn Bucket>,
     policy: RetryPolicy,
     limiter: Arc<Limiter>,
+    /// Whether requests go past the limiter, and stop others from passing it while they are retried.
+    ahead: bool,
     counts: RequestCounts,
     /// What each upload in progress is to become, by its id.
     uploads: Mutex<HashMap<String, (Sha256, Headers)>>,
@@ -65,13 +71,17 @@ struct Attempts {
     /// When the first attempt began, moved on by the time spent waiting for a permit.
     since: Instant,
     number: u32,
+    /// How many of them count towards the most that are allowed.
+    counted: u32,
+    /// How many requests of all had got through at the end of the last attempt.
+    got_through: u64,
 }
 
 impl Resilient {
     /// Wraps `inner`, with a limit and counts of its own.
     pub fn new(inner: Arc<dyn Bucket>, policy: RetryPolicy) -> Self {
         let limiter = Arc::new(Limiter::new(policy.concurrency));
-        Self { inner, policy, limiter, counts: RequestCounts::default(), uploads: Mutex::default() }
+        Self { inner, policy, limiter, ahead: false, counts: RequestCounts::default(), uploads: Mutex::default() }
     }
 
     /// Wraps another bucket of the same store, under the same limit, policy and counts as this one.
@@ -81,9 +91,19 @@ impl Resilient {
             inner,
             policy: self.policy.clone(),
             limiter: Arc::clone(&self.limiter),
+            ahead: self.ahead,
             counts: self.counts.clone(),
             uploads: Mutex::default(),
         }
+    }
+
+    /// The same bucket and counts, for requests that have right of way over all others of this limit.
+    /// Their pauses are at most `max_delay`. What they learn of throttling does not change the limit:
+    /// the requests within it learn that themselves.
+    #[must_use]
+    pub fn ahead(&self, max_delay: Duration) -> Self {
+        let policy = RetryPolicy { max_delay: max_delay.min(self.policy.max_delay), ..self.policy.clone() };
+        Self { policy, ahead: true, ..self.alongside(Arc::clone(&self.inner)) }
     }
 
     /// The counts of requests, which go on counting.
@@ -100,10 +120,10 @@ impl Resilient {
         self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for its turn, then counts the attempt.
-    async fn begin(&self, operation: &'static str, attempts: &mut Attempts) -> Permit<'_> {
+    /// Waits for its turn, then counts the attempt. There is no permit for a request that goes ahead.
+    async fn begin(&self, operation: &'static str, attempts: &mut Attempts) -> Option<Permit<'_>> {
         let asked = Instant::now();
-        let permit = self.limiter.acquire().await;
+        let permit = if self.ahead { None } else { Some(self.limiter.acquire().await) };
         attempts.since += asked.elapsed();
         attempts.number += 1;
         self.counts.add(operation, attempts.number > 1);
@@ -111,21 +131,29 @@ impl Resilient {
     }
 
     /// Adapts the limit to how the store answered, if it did.
-    fn learn(&self, permit: &Permit<'_>, error: Option<BucketErrorKind>) {
+    fn learn(&self, permit: Option<&Permit<'_>>, error: Option<BucketErrorKind>) {
         match error {
             Some(BucketErrorKind::Throttled) => {
                 self.counts.add_throttled();
-                permit.throttled();
+                permit.inspect(|permit| permit.throttled());
             }
             // A failure is no sign that more requests would be welcome.
             Some(BucketErrorKind::Transient) => {}
-            _ => permit.succeeded(),
+            _ => {
+                self.limiter.add_got_through();
+                permit.inspect(|permit| permit.succeeded());
+            }
         }
     }
 
     /// Waits before the next attempt. Tells whether there is to be one.
-    async fn pause(&self, attempts: &Attempts) -> bool {
-        if attempts.number >= self.policy.max_attempts {
+    async fn pause(&self, attempts: &mut Attempts, failure: Option<BucketErrorKind>) -> bool {
+        let got_through = self.limiter.got_through();
+        if failure != Some(BucketErrorKind::Throttled) || attempts.got_through == got_through {
+            attempts.counted += 1;
+        }
+        attempts.got_through = got_through;
+        if attempts.counted >= self.policy.max_attempts {
             return false;
         }
         let delay = self.policy.delay(attempts.number);
@@ -140,12 +168,13 @@ impl Resilient {
     where
         F: Future<Output = Result<T, BucketError>> + Send,
     {
-        let mut attempts = Attempts::new();
+        let mut attempts = Attempts::new(self.limiter.got_through());
+        let mut right_of_way = None;
         loop {
             let error = {
                 let permit = self.begin(operation, &mut attempts).await;
                 let outcome = send().await;
-                self.learn(&permit, outcome.as_ref().err().map(|error| error.kind));
+                self.learn(permit.as_ref(), outcome.as_ref().err().map(|error| error.kind));
                 match outcome {
                     Ok(value) => return Ok(value),
                     Err(error) => error,
@@ -156,7 +185,11 @@ impl Resilient {
                 return Err(Failed { error, retried });
             }
             self.counts.set_last_failure(&error);
-            if !self.pause(&attempts).await {
+            if self.ahead && right_of_way.is_none() {
+                // A store that takes two requests at once is kept busy by two others.
+                right_of_way = Some(self.limiter.hold_back().await);
+            }
+            if !self.pause(&mut attempts, Some(error.kind)).await {
                 return Err(Failed { error: attempts.exhausted(error), retried });
             }
         }
@@ -198,8 +231,8 @@ impl Resilient {
 }
 
 impl Attempts {
-    fn new() -> Self {
-        Self { since: Instant::now(), number: 0 }
+    fn new(got_through: u64) -> Self {
+        Self { since: Instant::now(), number: 0, counted: 0, got_through }
     }
 
     /// The last error of a request that was given up.
@@ -297,18 +330,19 @@ impl Bucket for Resilient {
         // Single keys can fail in a request that succeeded, so each goes its own way.
         let mut results: Vec<Option<Result<(), BucketError>>> = keys.iter().map(|_| None).collect();
         let mut pending: Vec<usize> = (0..keys.len()).collect();
-        let mut attempts = Attempts::new();
+        let mut attempts = Attempts::new(self.limiter.got_through());
         while !pending.is_empty() {
             let batch: Cow<'_, [(String, Option<ETag>)]> = if pending.len() == keys.len() {
                 Cow::Borrowed(keys)
             } else {
                 Cow::Owned(pending.iter().map(|&index| keys[index].clone()).collect())
             };
-            let failure = {
+            let (kind, failure) = {
                 let permit = self.begin("DeleteObjects", &mut attempts).await;
                 let outcome = self.inner.delete(&batch).await;
-                self.learn(&permit, worst(&outcome));
-                match outcome {
+                let kind = worst(&outcome);
+                self.learn(permit.as_ref(), kind);
+                let failure = match outcome {
                     Ok(answers) => {
                         for (&index, answer) in pending.iter().zip(answers) {
                             results[index] = Some(answer);
@@ -316,7 +350,8 @@ impl Bucket for Resilient {
                         None
                     }
                     Err(error) => Some(error),
-                }
+                };
+                (kind, failure)
             };
             pending.retain(|&index| match &results[index] {
                 Some(result) => result.as_ref().is_err_and(BucketError::is_transient),
@@ -326,7 +361,7 @@ impl Bucket for Resilient {
                 Some(error) if !error.is_transient() => return Err(error),
                 _ if pending.is_empty() => break,
                 failure => {
-                    if self.pause(&attempts).await {
+                    if self.pause(&mut attempts, kind).await {
                         continue;
                     }
                     let unanswered = pending.iter().any(|&index| results[index].is_none());

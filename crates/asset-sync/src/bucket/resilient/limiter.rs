@@ -4,15 +4,25 @@
 //! throttled, and grows by one after as many successes as it is high. Requests that were under way
 //! when the limit was last halved say nothing about the new limit, so only a throttled request that
 //! began after that halves it again.
+//!
+//! Where the store throttles at the same limit again and again, that limit is more than it takes. It is
+//! then tried more and more rarely, so that the run stays below it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{RwLock, RwLockWriteGuard, Semaphore};
+
+/// How many rounds of successes it takes at most until a limit that was too high is tried again.
+const MOST_PATIENCE: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Limiter {
     /// One permit for each request that may begin now. Fair: first come, first served.
     free: Semaphore,
+    /// Locked for writing while no request may begin.
+    open: RwLock<()>,
+    got_through: AtomicU64,
     state: Mutex<State>,
     max: usize,
 }
@@ -26,6 +36,10 @@ struct State {
     successes: usize,
     /// How often the limit was halved.
     epoch: u64,
+    /// The limit at which the store throttled last.
+    ceiling: usize,
+    /// How many rounds of successes it takes to try `ceiling` again.
+    patience: usize,
 }
 
 /// The right to one request in flight, given back on drop.
@@ -39,8 +53,14 @@ impl Limiter {
     /// Starts at `max` requests, which is also the most there will ever be; at least one.
     pub(super) fn new(max: usize) -> Self {
         let max = max.clamp(1, Semaphore::MAX_PERMITS);
-        let state = State { limit: max, debt: 0, successes: 0, epoch: 0 };
-        Self { free: Semaphore::new(max), state: Mutex::new(state), max }
+        let state = State { limit: max, debt: 0, successes: 0, epoch: 0, ceiling: usize::MAX, patience: 1 };
+        Self {
+            free: Semaphore::new(max),
+            open: RwLock::new(()),
+            got_through: AtomicU64::new(0),
+            state: Mutex::new(state),
+            max,
+        }
     }
 
     /// Waits for the right to begin a request.
@@ -49,7 +69,25 @@ impl Limiter {
         if let Ok(permit) = self.free.acquire().await {
             permit.forget();
         }
-        Permit { limiter: self, epoch: self.state().epoch }
+        // Given back if this future is dropped while it waits.
+        let mut permit = Permit { limiter: self, epoch: 0 };
+        drop(self.open.read().await);
+        permit.epoch = self.state().epoch;
+        permit
+    }
+
+    /// How many requests were answered so far, and not with a wish to slow down or a failure.
+    pub(super) fn got_through(&self) -> u64 {
+        self.got_through.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_got_through(&self) {
+        self.got_through.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lets no further request begin until the guard is dropped.
+    pub(super) async fn hold_back(&self) -> RwLockWriteGuard<'_, ()> {
+        self.open.write().await
     }
 
     /// The limit now.
@@ -78,9 +116,13 @@ impl Permit<'_> {
             return;
         }
         state.successes += 1;
-        if state.successes >= state.limit {
+        let rounds = if state.limit + 1 == state.ceiling { state.patience } else { 1 };
+        if state.successes >= state.limit * rounds {
             state.successes = 0;
             state.limit += 1;
+            if state.limit > state.ceiling {
+                (state.ceiling, state.patience) = (usize::MAX, 1);
+            }
             self.limiter.free_one(&mut state);
         }
     }
@@ -90,6 +132,11 @@ impl Permit<'_> {
         let mut state = self.limiter.state();
         if self.epoch != state.epoch {
             return;
+        }
+        // One request at once is never too many: a renewal of the lease was in flight as well.
+        if state.limit > 1 {
+            state.patience = if state.limit == state.ceiling { (state.patience * 2).min(MOST_PATIENCE) } else { 1 };
+            state.ceiling = state.limit;
         }
         let limit = (state.limit / 2).max(1);
         let fewer = state.limit - limit;
@@ -192,6 +239,51 @@ mod tests {
             permit.succeeded();
         }
         assert_eq!(limiter.limit(), 2);
+    }
+
+    #[test]
+    fn a_limit_that_was_too_high_is_tried_more_and_more_rarely() {
+        let limiter = Limiter::new(2);
+        let mut successes = Vec::new();
+        for _ in 0..7 {
+            take(&limiter, 1)[0].throttled();
+            let mut needed = 0;
+            while limiter.limit() == 1 {
+                take(&limiter, 1)[0].succeeded();
+                needed += 1;
+            }
+            successes.push(needed);
+        }
+        assert_eq!(successes, [1, 2, 4, 8, 16, 16, 16]);
+    }
+
+    #[test]
+    fn a_limit_that_held_for_a_round_is_no_longer_too_high() {
+        let limiter = Limiter::new(4);
+        let succeed = |times: usize| (0..times).for_each(|_| take(&limiter, 1)[0].succeeded());
+        take(&limiter, 1)[0].throttled();
+        take(&limiter, 1)[0].throttled();
+        assert_eq!(limiter.limit(), 1);
+        succeed(1 + 2);
+        take(&limiter, 1)[0].throttled();
+        assert_eq!(limiter.limit(), 1);
+        succeed(1 + 2 + 3);
+        assert_eq!(limiter.limit(), 4);
+    }
+
+    #[test]
+    fn held_back_requests_begin_when_the_guard_is_dropped() {
+        let limiter = Limiter::new(2);
+        let guard = limiter.hold_back().now_or_never();
+        assert!(guard.is_some());
+        let mut waiting = Box::pin(limiter.acquire());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let abandoned = Box::pin(limiter.acquire()).now_or_never();
+        assert!(abandoned.is_none());
+        drop(guard);
+        assert!(waiting.as_mut().now_or_never().is_some());
+        drop(waiting);
+        assert_eq!(take(&limiter, 10).len(), 2, "no permit was lost");
     }
 
     #[test]

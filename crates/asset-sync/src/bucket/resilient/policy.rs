@@ -5,7 +5,8 @@ use std::time::Duration;
 /// How a [`Resilient`](super::Resilient) bucket retries, and how many requests it lets run at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// How often one request is sent at most, the first time included. At least 1.
+    /// How often one request is sent at most, the first time included. At least 1. A throttled attempt
+    /// does not count if another request got through since the one before.
     pub max_attempts: u32,
     /// The longest wait before the second attempt; it doubles with each further one.
     pub base_delay: Duration,
@@ -21,7 +22,8 @@ pub struct RetryPolicy {
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            max_attempts: 10,
+            // So many that time decides, unless the delays are shortened.
+            max_attempts: 40,
             base_delay: Duration::from_millis(200),
             max_delay: Duration::from_secs(20),
             give_up_after: Duration::from_mins(3),
