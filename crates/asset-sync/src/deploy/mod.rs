@@ -188,6 +188,8 @@ pub struct Deployer {
     area: StateArea,
     bucket: Arc<Resilient>,
     state: Arc<Resilient>,
+    /// The state's bucket for writes of `current`, which have right of way.
+    journal: Arc<Resilient>,
     cdn: Arc<dyn Cdn>,
     options: Options,
     recorder: Arc<Recorder>,
@@ -246,8 +248,9 @@ impl Deployer {
             Some(state) => Arc::new(bucket.alongside(state)),
             None => Arc::clone(&bucket),
         };
+        let journal = Arc::new(state.ahead(options.lease / session::PAUSES_IN_A_LEASE));
         let recorder = Arc::new(Recorder::new(bucket.counts(), Arc::clone(&options.progress)));
-        Self { target, area, bucket, state, cdn, options, recorder }
+        Self { target, area, bucket, state, journal, cdn, options, recorder }
     }
 
     /// This deployer for one run, with a record of its own.

@@ -14,7 +14,7 @@ use super::publish::{CLEAN_UP, until};
 use super::{ConditionalWrites, Deployer};
 use crate::bucket::{Bucket as _, BucketError, BucketErrorKind, Condition, ETag, ObjectSpec, Resilient};
 use crate::digest::Sha256;
-use crate::error::{Error, Refusal};
+use crate::error::{Error, ErrorClass, Refusal};
 use crate::headers::Headers;
 use crate::progress::Event;
 use crate::state::{Current, Lease, RecordedUpload, StateArea};
@@ -23,6 +23,12 @@ use crate::state::{Current, Lease, RecordedUpload, StateArea};
 const TELL_EVERY: Duration = Duration::from_secs(15);
 /// The longest pause between two looks at another's lease.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often the lease is renewed within its duration. An outage that begins just before a renewal may
+/// last for four fifths of the lease.
+const RENEWALS_IN_A_LEASE: u32 = 5;
+/// The longest pause before a write of `current` is tried again, as a part of the lease: most of the
+/// lease must be left for the attempts themselves.
+pub(super) const PAUSES_IN_A_LEASE: u32 = 20;
 
 /// The lease while it is held. Renewed in the background; given back by [`Session::release`].
 ///
@@ -70,7 +76,7 @@ impl OpenUploads {
 
 #[derive(Debug)]
 struct Held {
-    state: Arc<Resilient>,
+    journal: Arc<Resilient>,
     area: StateArea,
     nonce: String,
     duration: Duration,
@@ -98,7 +104,7 @@ pub(super) fn state_headers() -> Headers {
 
 /// Replaces `current` by `next` if it still is what `etag` says.
 async fn write_current(
-    state: &Resilient,
+    journal: &Resilient,
     area: &StateArea,
     next: &Current,
     etag: Option<&ETag>,
@@ -107,7 +113,7 @@ async fn write_current(
     let key = area.current();
     let spec = ObjectSpec { key: &key, headers: &state_headers(), sha256: Sha256::of(&body) };
     let condition = etag.map_or(Condition::IfAbsent, |etag| Condition::IfMatch(etag.clone()));
-    state.put(spec, body, &condition).await
+    journal.put(spec, body, &condition).await
 }
 
 /// Makes `current` again what it was before this run first wrote it, without a lease.
@@ -143,7 +149,7 @@ impl Deployer {
     pub(super) async fn write_unleased(&self, current: &Current, etag: Option<&ETag>) -> Result<bool, Error> {
         let mut next = current.clone();
         stamp(&mut next);
-        match write_current(&self.state, &self.area, &next, etag).await {
+        match write_current(&self.journal, &self.area, &next, etag).await {
             Ok(_) => Ok(true),
             Err(error) if error.kind == BucketErrorKind::PreconditionFailed => Ok(false),
             Err(error) => Err(error.into()),
@@ -273,13 +279,13 @@ impl Deployer {
             request_timeout: signed(self.options.request_timeout),
         });
         let begun = Instant::now();
-        let etag = match write_current(&self.state, &self.area, &next, etag).await {
+        let etag = match write_current(&self.journal, &self.area, &next, etag).await {
             Ok(etag) => etag,
             Err(error) if error.kind == BucketErrorKind::PreconditionFailed => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let held = Arc::new(Held {
-            state: Arc::clone(&self.state),
+            journal: Arc::clone(&self.journal),
             area: self.area.clone(),
             nonce: nonce.to_owned(),
             duration: self.options.lease,
@@ -301,27 +307,43 @@ fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
-/// Renews three times within the lease's duration; says so when it is lost.
+/// Renews several times within the lease's duration; cancels `lost` when the lease is lost.
 async fn renew(held: Arc<Held>, stop: CancellationToken, lost: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(held.duration / 3) => {}
-        }
-        let renewed = tokio::time::timeout_at(held.deadline(), held.update(|_| {}));
-        tokio::select! {
-            () = stop.cancelled() => return,
-            renewed = renewed => if !matches!(renewed, Ok(Ok(_))) {
-                lost.cancel();
+    let renew_for_ever = async {
+        loop {
+            tokio::time::sleep(held.duration / RENEWALS_IN_A_LEASE).await;
+            if held.renew_once().await.is_err() {
                 return;
             }
         }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = renew_for_ever => lost.cancel(),
     }
 }
 
 impl Held {
     fn deadline(&self) -> Instant {
         *self.deadline.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Renews the lease, trying until it ends.
+    async fn renew_once(&self) -> Result<(), Error> {
+        let attempts = async {
+            loop {
+                match self.update(|_| {}).await {
+                    Err(error)
+                        if error.class() == ErrorClass::Transient && !matches!(error, Error::LeaseLost { .. }) =>
+                    {
+                        tokio::time::sleep(self.duration / PAUSES_IN_A_LEASE).await;
+                    }
+                    renewed => return renewed.map(drop),
+                }
+            }
+        };
+        let lost = |_| Error::LeaseLost { last_failure: None };
+        tokio::time::timeout_at(self.deadline(), attempts).await.map_err(lost)?
     }
 
     async fn update(&self, change: impl Fn(&mut Current) + Send + Sync) -> Result<Current, Error> {
@@ -332,7 +354,7 @@ impl Held {
             stamp(&mut next);
             let begun = Instant::now();
             inner.begun.push(next.nonce.clone());
-            match write_current(&self.state, &self.area, &next, inner.etag.as_ref()).await {
+            match write_current(&self.journal, &self.area, &next, inner.etag.as_ref()).await {
                 Ok(etag) => {
                     *self.deadline.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = begun + self.duration;
                     *inner = Inner { current: next.clone(), etag: Some(etag), begun: Vec::new() };
@@ -357,7 +379,7 @@ impl Held {
 
     async fn read(&self) -> Result<(Current, Option<ETag>), Error> {
         let key = self.area.current();
-        match crate::bucket::read_all(&*self.state, &key, 1 << 30).await? {
+        match crate::bucket::read_all(&*self.journal, &key, 1 << 30).await? {
             Some((info, bytes)) => Ok((Current::decode(&key, &bytes)?, Some(info.etag))),
             None => Ok((Current::default(), None)),
         }

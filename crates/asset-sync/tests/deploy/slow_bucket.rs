@@ -1,0 +1,215 @@
+//! A bucket whose requests take time, share a line, and are throttled as a test says. Time is virtual.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use asset_sync::Sha256;
+use asset_sync::bucket::{
+    Bucket, BucketError, BucketErrorKind, Condition, CopySource, ETag, ListPage, MemoryBucket, ObjectBody, ObjectInfo,
+    ObjectSpec, UploadedPart,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::world::{BUCKET, World};
+
+/// A request as the store sees it.
+pub(crate) struct Request {
+    pub(crate) operation: &'static str,
+    /// Counted from 1.
+    pub(crate) number: usize,
+    /// How many requests are in flight, this one included.
+    pub(crate) in_flight: usize,
+    /// The time since the bucket was made.
+    pub(crate) since: Duration,
+}
+
+/// What the store does with a request.
+pub(crate) struct Answer {
+    pub(crate) after: Duration,
+    pub(crate) throttled: bool,
+}
+
+impl Answer {
+    pub(crate) fn after_millis(millis: u64) -> Self {
+        Self { after: Duration::from_millis(millis), throttled: false }
+    }
+
+    pub(crate) fn throttled_if(self, throttled: bool) -> Self {
+        Self { throttled, ..self }
+    }
+}
+
+/// Bytes per second of the line at a time since the beginning.
+type Rate = Box<dyn Fn(Duration) -> f64 + Send + Sync>;
+
+pub(crate) struct SlowBucket {
+    inner: MemoryBucket,
+    answer: Box<dyn Fn(&Request) -> Answer + Send + Sync>,
+    rate: Option<Rate>,
+    begun: Instant,
+    number: AtomicUsize,
+    in_flight: AtomicUsize,
+    throttled: AtomicUsize,
+    timed_out: AtomicUsize,
+    sending: AtomicUsize,
+}
+
+impl std::fmt::Debug for SlowBucket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SlowBucket").finish_non_exhaustive()
+    }
+}
+
+impl SlowBucket {
+    pub(crate) fn new(
+        world: &World,
+        rate: Option<Rate>,
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            inner: world.store.bucket(BUCKET),
+            answer: Box::new(answer),
+            rate,
+            begun: Instant::now(),
+            number: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+            throttled: AtomicUsize::new(0),
+            timed_out: AtomicUsize::new(0),
+            sending: AtomicUsize::new(0),
+        })
+    }
+
+    pub(crate) fn requests(&self) -> usize {
+        self.number.load(Ordering::SeqCst)
+    }
+
+    /// How many requests were throttled.
+    pub(crate) fn throttled(&self) -> usize {
+        self.throttled.load(Ordering::SeqCst)
+    }
+
+    fn error(kind: BucketErrorKind, operation: &'static str, key: Option<&str>, message: &str) -> BucketError {
+        BucketError {
+            kind,
+            operation,
+            bucket: BUCKET.to_owned(),
+            key: key.map(str::to_owned),
+            message: message.to_owned(),
+            request_id: None,
+            source: None,
+        }
+    }
+
+    /// Sends a body over the line, which all bodies under way share.
+    async fn send(&self, operation: &'static str, key: &str, length: usize) -> Result<(), BucketError> {
+        const TICK: Duration = Duration::from_millis(100);
+        let Some(rate) = &self.rate else { return Ok(()) };
+        // As S3Bucket has it: 30 s, and a second for each 32 KiB.
+        let limit = Duration::from_secs(30 + length as u64 / (32 * 1024));
+        let begun = Instant::now();
+        let _sending = InFlight::new(&self.sending);
+        let mut left = length as f64;
+        while left > 0.0 {
+            if begun.elapsed() > limit {
+                self.timed_out.fetch_add(1, Ordering::SeqCst);
+                return Err(Self::error(BucketErrorKind::Transient, operation, Some(key), "timed out"));
+            }
+            tokio::time::sleep(TICK).await;
+            left -= rate(self.begun.elapsed()) * TICK.as_secs_f64() / self.sending.load(Ordering::SeqCst) as f64;
+        }
+        Ok(())
+    }
+
+    async fn admit(&self, operation: &'static str, key: Option<&str>) -> Result<(), BucketError> {
+        let number = self.number.fetch_add(1, Ordering::SeqCst) + 1;
+        let in_flight = InFlight::new(&self.in_flight);
+        let request = Request { operation, number, in_flight: in_flight.1, since: self.begun.elapsed() };
+        let Answer { after, throttled } = (self.answer)(&request);
+        tokio::time::sleep(after).await;
+        if !throttled {
+            return Ok(());
+        }
+        self.throttled.fetch_add(1, Ordering::SeqCst);
+        Err(Self::error(BucketErrorKind::Throttled, operation, key, "SlowDown"))
+    }
+}
+
+/// Counts one until it is dropped.
+struct InFlight<'a>(&'a AtomicUsize, usize);
+
+impl<'a> InFlight<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        Self(count, count.fetch_add(1, Ordering::SeqCst) + 1)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Bucket for SlowBucket {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+    async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<ListPage, BucketError> {
+        self.admit("ListObjectsV2", None).await?;
+        self.inner.list(prefix, start_after).await
+    }
+    async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, BucketError> {
+        self.admit("HeadObject", Some(key)).await?;
+        self.inner.head(key).await
+    }
+    async fn get(&self, key: &str) -> Result<Option<ObjectBody>, BucketError> {
+        self.admit("GetObject", Some(key)).await?;
+        self.inner.get(key).await
+    }
+    async fn put(&self, spec: ObjectSpec<'_>, body: Bytes, condition: &Condition) -> Result<ETag, BucketError> {
+        self.send("PutObject", spec.key, body.len()).await?;
+        self.admit("PutObject", Some(spec.key)).await?;
+        self.inner.put(spec, body, condition).await
+    }
+    async fn copy(&self, from: CopySource<'_>, to: ObjectSpec<'_>, when: &Condition) -> Result<ETag, BucketError> {
+        self.admit("CopyObject", Some(to.key)).await?;
+        self.inner.copy(from, to, when).await
+    }
+    async fn create_multipart(&self, spec: ObjectSpec<'_>) -> Result<String, BucketError> {
+        self.admit("CreateMultipartUpload", Some(spec.key)).await?;
+        self.inner.create_multipart(spec).await
+    }
+    async fn upload_part(
+        &self,
+        key: &str,
+        id: &str,
+        number: i32,
+        body: Bytes,
+        sha256: Sha256,
+    ) -> Result<UploadedPart, BucketError> {
+        self.send("UploadPart", key, body.len()).await?;
+        self.admit("UploadPart", Some(key)).await?;
+        self.inner.upload_part(key, id, number, body, sha256).await
+    }
+    async fn complete_multipart(
+        &self,
+        key: &str,
+        id: &str,
+        parts: &[UploadedPart],
+        condition: &Condition,
+    ) -> Result<ETag, BucketError> {
+        self.admit("CompleteMultipartUpload", Some(key)).await?;
+        self.inner.complete_multipart(key, id, parts, condition).await
+    }
+    async fn abort_multipart(&self, key: &str, id: &str) -> Result<(), BucketError> {
+        self.admit("AbortMultipartUpload", Some(key)).await?;
+        self.inner.abort_multipart(key, id).await
+    }
+    async fn delete(&self, keys: &[(String, Option<ETag>)]) -> Result<Vec<Result<(), BucketError>>, BucketError> {
+        self.admit("DeleteObjects", None).await?;
+        self.inner.delete(keys).await
+    }
+}
