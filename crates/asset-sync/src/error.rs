@@ -219,6 +219,9 @@ pub struct NotVerified {
 fn what(fault: Fault) -> &'static str {
     match fault {
         Fault::Wrong => "is not what is served",
+        Fault::Stale => {
+            "is live, and the edge still serves the release before it; `deploy invalidate --all` clears its cache"
+        }
         Fault::StateAreaReadable => "is live, and the state area can be read by anybody",
         Fault::Unreachable => "could not be looked at",
         Fault::Unseen => "could not be looked at in all its parts",

@@ -137,11 +137,13 @@ fn not_verified_hint(seen: &NotVerified) -> String {
         (Fault::Wrong, Some(_)) => "Mend the build, or what stands between the bucket and its visitors, and deploy a new one. An edge that keeps the absence of a file forgets it with DEPLOY_INVALIDATION=all. With DEPLOY_ON_FAILURE=keep the release would have stayed live to be looked at".to_owned(),
         (Fault::Wrong, None) if seen.rollback_failed.is_some() => "Deploy a build that works, or go to another release: `deploy status` lists them, `deploy rollback --to VERSION` goes there".to_owned(),
         (Fault::Wrong, None) => "It is still live. `deploy verify` looks again; `deploy rollback` makes the release before it live, where there is one, as DEPLOY_ON_FAILURE=rollback does at once".to_owned(),
+        (Fault::Stale, _) => format!("The release stays live. {CLEAR_EDGE}"),
         (Fault::StateAreaReadable, _) => format!("The release stays live. {HIDE_STATE}; with DEPLOY_VERIFY=auto this is a warning"),
         (Fault::Unreachable | Fault::Unseen, _) => format!("The release stays live. {CANNOT_SEE}; with DEPLOY_VERIFY=auto this is a warning"),
     }
 }
 
+const CLEAR_EDGE: &str = "`deploy invalidate --all` clears the cache of every distribution; a cache that is in front of them has to be cleared there. `deploy verify` looks again";
 const HIDE_STATE: &str = "Deny the CDN the prefix that DEPLOY_STATE_PREFIX names, in the bucket's policy, or keep the state in another bucket (DEPLOY_STATE_BUCKET)";
 const CANNOT_SEE: &str = "See that DEPLOY_PUBLIC_URL can be reached from here; DEPLOY_VERIFY_HEADER sends what a protected environment asks for";
 
@@ -149,6 +151,7 @@ const CANNOT_SEE: &str = "See that DEPLOY_PUBLIC_URL can be reached from here; D
 pub(crate) fn verdict_hint(fault: Fault) -> String {
     match fault {
         Fault::Wrong => "If the CDN serves what it had in its cache, wait or invalidate it; if the bucket was changed, `deploy run` puts it right; `deploy rollback` makes the release before it live".to_owned(),
+        Fault::Stale => CLEAR_EDGE.to_owned(),
         Fault::StateAreaReadable => HIDE_STATE.to_owned(),
         Fault::Unreachable => CANNOT_SEE.to_owned(),
         Fault::Unseen => format!("{CANNOT_SEE}; with DEPLOY_VERIFY=auto this is no failure"),

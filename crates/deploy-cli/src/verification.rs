@@ -95,6 +95,7 @@ fn connect(options: &VerifierOptions) -> Result<HttpVerifier, Failure> {
         InvalidVerifier::Url { reason, .. } => {
             Failure::usage(format!("DEPLOY_PUBLIC_URL: is not the URL of a site: {reason}"))
         }
+        InvalidVerifier::Ignore { .. } => Failure::usage(format!("DEPLOY_VERIFY_IGNORE: {error}")),
         InvalidVerifier::Header { .. } => Failure::usage(format!("DEPLOY_VERIFY_HEADER: {error}")),
         InvalidVerifier::Client(_) => Failure::new(ErrorClass::Transient, error.to_string()),
     })
@@ -123,6 +124,7 @@ fn failure(fault: Fault, verdict: &Verdict) -> Failure {
     let seen = some(&verdict.evidence());
     let message = match fault {
         Fault::Wrong => format!("what is served is not the live release: {seen}"),
+        Fault::Stale => format!("the edge still serves the release before the live one: {seen}"),
         Fault::StateAreaReadable => format!("the live release is served, and more than that: {seen}"),
         Fault::Unreachable => format!("the site could not be looked at: {seen}"),
         Fault::Unseen => format!("a part of the site could not be looked at: {seen}"),

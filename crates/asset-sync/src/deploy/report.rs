@@ -74,6 +74,10 @@ impl fmt::Display for NamedRelease {
 /// What a look at the live site after the switch came to, where nothing spoke against the release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Seen {
+    /// Files of the release that were looked at.
+    pub looked_at: u64,
+    /// Files of the release.
+    pub files: u64,
     /// URLs that are as the release says.
     pub right: u64,
     /// URLs of which nothing could be seen.
@@ -87,6 +91,8 @@ pub struct Seen {
 impl From<&Verdict> for Seen {
     fn from(verdict: &Verdict) -> Self {
         Self {
+            looked_at: verdict.looked_at,
+            files: verdict.files,
             right: verdict.right,
             unseen: verdict.unseen.len() as u64,
             remarks: verdict.remarks.len() as u64,

@@ -70,7 +70,7 @@ impl Deployer {
                 None => Ok((None, Finish::default())),
                 Some(target) => {
                     let mut finish = self.go_back(&session, &now, &target).await?;
-                    (finish.not_verified, finish.seen) = self.look_at_restored(&target).await?;
+                    (finish.not_verified, finish.seen) = self.look_at_restored(&session, &target).await?;
                     Ok((Some(target), finish))
                 }
             }

@@ -1,15 +1,19 @@
 //! Looking at the live site after the switch, and drawing the consequence.
 
+use async_trait::async_trait;
+use bytes::Bytes;
+
 use super::decide::Decision;
 use super::publish::Finish;
 use super::report::{NamedRelease, Seen};
 use super::session::Session;
 use super::{Deployer, Options};
+use crate::bucket::read_all;
 use crate::error::{Error, ErrorClass, NotVerified};
 use crate::plan::{Consequence, consequence, previous};
 use crate::progress::Step;
-use crate::state::{Current, Manifest, Operation, ReleaseRecord};
-use crate::verify::{Fault, Observation, OnFailure, Verdict, Verifier};
+use crate::state::{Current, Manifest, Operation, ReleaseFile, ReleaseRecord};
+use crate::verify::{Contents, Expected, Fault, Observation, OnFailure, Verdict, Verifier};
 
 /// How many observations of a kind are told one by one.
 const SHOWN: usize = 5;
@@ -24,6 +28,25 @@ pub(super) enum Looked {
     RolledBack(Finish),
 }
 
+/// The entry files of the live release, which its deployment archived.
+struct ArchivedEntries<'a>(&'a Deployer);
+
+#[async_trait]
+impl Contents for ArchivedEntries<'_> {
+    async fn read(&self, file: &ReleaseFile) -> Option<Bytes> {
+        let read = read_all(&*self.0.state, &self.0.area.blob(&file.sha256), file.size).await;
+        Some(read.ok()??.1)
+    }
+}
+
+/// The release that edges may still serve: the last one that the live release took the place of, with
+/// other content.
+fn superseded_last(current: &Current) -> Option<&ReleaseRecord> {
+    let live = current.live_release()?;
+    let past = current.releases.iter().filter(|r| r.activated_at.is_some() && r.tree != live.tree);
+    past.max_by_key(|r| r.superseded_at)
+}
+
 impl Deployer {
     /// Compares the live release with what `verifier` can fetch of it.
     ///
@@ -32,19 +55,31 @@ impl Deployer {
     pub async fn verify(&self, verifier: &dyn Verifier) -> Result<Verdict, Error> {
         let (current, _) = self.read_current().await?;
         let nothing_live = || Error::NoSuchRelease("no release is live on this target".to_owned());
-        let live = current.live.ok_or_else(nothing_live)?;
-        let manifest = self.read_manifest(&live).await?;
-        Ok(self.look_at(verifier, &manifest).await)
+        let live = current.live.as_ref().ok_or_else(nothing_live)?;
+        let manifest = self.read_manifest(live).await?;
+        Ok(self.look_at(verifier, &current, &manifest).await)
     }
 
-    async fn look_at(&self, verifier: &dyn Verifier, manifest: &Manifest) -> Verdict {
-        let current = self.area.current();
-        let state_path = current.strip_prefix(&self.target.prefix).filter(|_| self.area.in_target);
-        verifier.verify(manifest, state_path).await
+    async fn look_at(&self, verifier: &dyn Verifier, current: &Current, manifest: &Manifest) -> Verdict {
+        let previous = match superseded_last(current) {
+            // Without it a stale edge cannot be told, and the rest can.
+            Some(before) => self.read_manifest(&before.id).await.ok(),
+            None => None,
+        };
+        let key = self.area.current();
+        let state_path = key.strip_prefix(&self.target.prefix).filter(|_| self.area.in_target);
+        let contents = ArchivedEntries(self);
+        let expected = Expected { manifest, previous: previous.as_ref(), state_path, contents: Some(&contents) };
+        verifier.verify(expected).await
     }
 
-    async fn look_once(&self, verifier: &dyn Verifier, manifest: &Manifest) -> Result<Verdict, Error> {
-        let work = async { Ok(self.look_at(verifier, manifest).await) };
+    async fn look_once(
+        &self,
+        verifier: &dyn Verifier,
+        current: &Current,
+        manifest: &Manifest,
+    ) -> Result<Verdict, Error> {
+        let work = async { Ok(self.look_at(verifier, current, manifest).await) };
         self.step(Step::Verify, manifest.files.len() as u64, 0, work).await
     }
 
@@ -77,7 +112,7 @@ impl Deployer {
         let Some(verifier) = self.options.verifier.as_ref().filter(|_| self.options.verification_required) else {
             return Ok(None);
         };
-        let verdict = self.look_once(&**verifier, &decision.desired).await?;
+        let verdict = self.look_once(&**verifier, &decision.snapshot.current, &decision.desired).await?;
         match self.judge(&verdict, &decision.release) {
             Some(failed) => Err(failed.into()),
             None => Ok(Some(Seen::from(&verdict))),
@@ -87,11 +122,12 @@ impl Deployer {
     /// Looks at a release that a rollback made live. Nothing is done about what is seen: there is no better one to go to.
     pub(super) async fn look_at_restored(
         &self,
+        session: &Session,
         release: &ReleaseRecord,
     ) -> Result<(Option<NotVerified>, Option<Seen>), Error> {
         let Some(verifier) = &self.options.verifier else { return Ok((None, None)) };
         let manifest = self.read_manifest(&release.id).await?;
-        let verdict = self.look_once(&**verifier, &manifest).await?;
+        let verdict = self.look_once(&**verifier, &session.current().await, &manifest).await?;
         let failed = self.judge(&verdict, release);
         let fails = consequence(verdict.fault(), self.options.verification_required, OnFailure::Keep, None);
         Ok((failed.filter(|_| fails == Consequence::Fail), Some(Seen::from(&verdict))))
@@ -106,11 +142,11 @@ impl Deployer {
             self.warn_some(&known, "seen to be wrong by an earlier run, and not looked at now: ");
             return Ok(Looked::Stays(None, None));
         };
-        let verdict = self.look_once(&**verifier, &decision.desired).await?;
+        let mut before = session.current().await;
+        let verdict = self.look_once(&**verifier, &before, &decision.desired).await?;
         let seen = Some(Seen::from(&verdict));
         let failed = self.judge(&verdict, &decision.release);
-        let is_wrong = verdict.fault() == Some(Fault::Wrong);
-        let mut before = session.current().await;
+        let is_wrong = matches!(verdict.fault(), Some(Fault::Wrong | Fault::Stale));
         if is_wrong || before.release(id).is_some_and(|r| !r.found_wrong.is_empty()) {
             let evidence = if is_wrong { verdict.evidence() } else { Vec::new() };
             before = session.update(|current| current.set_found_wrong(id, &evidence)).await?;

@@ -167,7 +167,8 @@ pub fn consequence(
     match (fault, on_failure, previous) {
         (None, ..) => Consequence::Accept,
         (Some(Fault::Wrong), OnFailure::RollBack, Some(previous)) => Consequence::GoBack(previous),
-        (Some(Fault::Wrong), ..) => Consequence::Fail,
+        // An edge that serves the release before serves it whatever is in the bucket.
+        (Some(Fault::Wrong | Fault::Stale), ..) => Consequence::Fail,
         (Some(_), ..) if required => Consequence::Fail,
         (Some(_), ..) => Consequence::Accept,
     }

@@ -232,6 +232,7 @@ fn only_what_speaks_against_a_release_takes_it_down() {
         assert_eq!(of(Some(Fault::Wrong), required, back), Consequence::GoBack(&before));
         assert_eq!(of(Some(Fault::Wrong), required, keep), Consequence::Fail);
         assert_eq!(consequence(Some(Fault::Wrong), required, back, None), Consequence::Fail);
+        assert_eq!(of(Some(Fault::Stale), required, back), Consequence::Fail);
         for fault in [Fault::StateAreaReadable, Fault::Unreachable, Fault::Unseen] {
             let expected = if required { Consequence::Fail } else { Consequence::Accept };
             assert_eq!(of(Some(fault), required, back), expected, "{fault:?}");

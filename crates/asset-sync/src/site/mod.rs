@@ -32,6 +32,8 @@ pub use fingerprint::{Alphabet, Evidence, Fingerprint};
 pub use key::{Key, KeyError};
 pub use manifest::{BakedManifest, Difference, PACKED_MTIME, SiteManifest, SiteManifestError, SiteManifestFile};
 pub use precompressed::Precompressed;
+#[cfg(feature = "verify")]
+pub(crate) use preflight::page_references;
 pub use preflight::{Finding, FindingKind, Findings, Instead, PreflightOptions, SourceMaps, preflight, report};
 pub use problem::{ScanError, ScanProblem, ScanWarning};
 pub use rules::{Rule, Rules, RulesError, RulesFault, RulesProblem};

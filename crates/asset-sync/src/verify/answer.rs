@@ -5,6 +5,7 @@ use std::io::Read as _;
 use reqwest::Url;
 
 use crate::digest::Sha256;
+use crate::site::page_references;
 use crate::state::ReleaseFile;
 
 /// An answer as a browser gets it.
@@ -23,13 +24,14 @@ pub(super) struct Answer {
 pub(super) enum Judgement {
     /// It is the file; with remarks.
     Right(Vec<String>),
+    /// It is a page that refers to all that the release's page refers to, with other bytes.
+    Rewritten,
+    /// It is what the release before has here.
+    Stale,
     /// It is something else.
     Wrong(String),
     /// It does not tell.
     Unseen(String),
-    /// It is something else, and a login or a firewall may be the reason. Counts as [`Wrong`](Self::Wrong)
-    /// only where pages of the release can be had.
-    Doubtful(String),
 }
 
 impl Answer {
@@ -40,21 +42,38 @@ impl Answer {
             None => self.body.clone(),
         }
     }
+
+    /// Whether it is `file` of another release.
+    fn is(&self, file: &ReleaseFile) -> bool {
+        self.status == 200 && (Sha256::of(&self.body) == file.sha256 || Sha256::of(&self.plain()) == file.sha256)
+    }
+
+    /// Whether it is a page with all the references that the page with these stored bytes has. A page
+    /// without references is like every other one, so that nothing can be said of it.
+    pub(super) fn is_rewritten(&self, file: &ReleaseFile, stored: &[u8]) -> bool {
+        let is_page = self.status == 200 && essence(self.content_type.as_deref().unwrap_or_default()) == "text/html";
+        let plain = match file.headers.content_encoding.as_deref() {
+            Some(encoding) => decode(encoding, stored).unwrap_or_default(),
+            None => stored.to_vec(),
+        };
+        let references = page_references(&plain);
+        is_page && !references.is_empty() && references.is_subset(&page_references(&self.plain()))
+    }
 }
 
 impl Judgement {
     /// The judgement of `asked`, whose answer came from `found`: who is sent elsewhere within the site
-    /// may be sent to a login.
+    /// may be sent to a login, which is no evidence.
     pub(super) fn found_at(self, asked: &Url, found: &Url) -> Self {
         match self {
-            Self::Wrong(what) if asked != found => Self::Doubtful(format!("redirects to {}: {what}", found.path())),
+            Self::Wrong(what) if asked != found => Self::Unseen(format!("redirects to {}: {what}", found.path())),
             other => other,
         }
     }
 }
 
-/// Judges the answer to a request for `file`.
-pub(super) fn judge(file: &ReleaseFile, answer: &Answer) -> Judgement {
+/// Judges the answer to a request for `file`, which was `previous` in the release before.
+pub(super) fn judge(file: &ReleaseFile, previous: Option<&ReleaseFile>, answer: &Answer) -> Judgement {
     if let Some(redirect) = &file.headers.redirect {
         return judge_redirect(redirect, answer);
     }
@@ -66,9 +85,13 @@ pub(super) fn judge(file: &ReleaseFile, answer: &Answer) -> Judgement {
             return Judgement::Unseen(format!("redirects to {target}"));
         }
         401 | 407 => return Judgement::Unseen(format!("asks for a login ({})", answer.status)),
-        // A bucket behind a CDN answers so for an object that is not there, unless it may be listed.
-        403 => return Judgement::Doubtful("is forbidden (403)".to_owned()),
+        // A bucket that may not be listed answers so for an object that is not there, and so does every
+        // firewall for whatever it likes (AWS WAF's rate-based rules among them).
+        403 => return Judgement::Unseen("is forbidden (403)".to_owned()),
         other => return Judgement::Unseen(format!("answered {other}")),
+    }
+    if previous.is_some_and(|previous| previous.sha256 != file.sha256 && answer.is(previous)) {
+        return Judgement::Stale;
     }
     let expected = &file.headers.content_type;
     let got = answer.content_type.as_deref().unwrap_or("none");
@@ -175,48 +198,71 @@ mod tests {
 
     #[test]
     fn the_same_content_is_right_also_when_the_cdn_compressed_it() {
-        assert_eq!(judge(&script(b"run()"), &answer(b"run()")), Judgement::Right(vec![]));
+        assert_eq!(judge(&script(b"run()"), None, &answer(b"run()")), Judgement::Right(vec![]));
         let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         zipped.write_all(b"run()").unwrap();
         let zipped = Answer { content_encoding: Some("gzip".into()), ..answer(&zipped.finish().unwrap()) };
-        assert_eq!(judge(&script(b"run()"), &zipped), Judgement::Right(vec![]));
+        assert_eq!(judge(&script(b"run()"), None, &zipped), Judgement::Right(vec![]));
     }
 
     #[test]
     fn a_fallback_page_with_status_200_is_wrong() {
         let page = Answer { content_type: Some("text/html".into()), ..answer(b"<html>") };
-        let Judgement::Wrong(what) = judge(&script(b"run()"), &page) else { panic!() };
+        let Judgement::Wrong(what) = judge(&script(b"run()"), None, &page) else { panic!() };
         assert!(what.contains("fallback"), "{what}");
     }
 
     #[test]
     fn other_content_and_not_found_are_wrong() {
-        assert!(matches!(judge(&script(b"run()"), &answer(b"old()")), Judgement::Wrong(_)));
-        assert!(matches!(judge(&script(b"run()"), &Answer { status: 404, ..answer(b"") }), Judgement::Wrong(_)));
+        assert!(matches!(judge(&script(b"run()"), None, &answer(b"old()")), Judgement::Wrong(_)));
+        assert!(matches!(judge(&script(b"run()"), None, &Answer { status: 404, ..answer(b"") }), Judgement::Wrong(_)));
         let broken = Answer { content_encoding: Some("br".into()), ..answer(b"not brotli") };
-        assert!(matches!(judge(&script(b"run()"), &broken), Judgement::Wrong(_)));
+        assert!(matches!(judge(&script(b"run()"), None, &broken), Judgement::Wrong(_)));
     }
 
     #[test]
     fn what_cannot_be_seen_is_no_evidence() {
-        for status in [302, 401, 429, 500, 503] {
-            let seen = judge(&script(b"run()"), &Answer { status, ..answer(b"") });
+        for status in [202, 302, 401, 403, 405, 429, 500, 503] {
+            let seen = judge(&script(b"run()"), None, &Answer { status, ..answer(b"") });
             assert!(matches!(seen, Judgement::Unseen(_)), "{status}: {seen:?}");
         }
     }
 
     #[test]
-    fn what_a_redirect_leads_to_is_doubtful_unless_it_is_right() {
+    fn what_a_redirect_leads_to_tells_nothing_unless_it_is_right() {
         let url = |path: &str| Url::parse("https://site.test").unwrap().join(path).unwrap();
-        let login = judge(&script(b"run()"), &answer(b"log in"));
+        let login = judge(&script(b"run()"), None, &answer(b"log in"));
         assert!(matches!(login, Judgement::Wrong(_)), "{login:?}");
         assert_eq!(login.clone().found_at(&url("/app.js"), &url("/app.js")), login);
-        let Judgement::Doubtful(what) = login.found_at(&url("/app.js"), &url("/login?to=secret")) else { panic!() };
+        let Judgement::Unseen(what) = login.found_at(&url("/app.js"), &url("/login?to=secret")) else { panic!() };
         assert!(what.starts_with("redirects to /login: ") && !what.contains("secret"), "{what}");
-        let right = judge(&script(b"run()"), &answer(b"run()"));
+        let right = judge(&script(b"run()"), None, &answer(b"run()"));
         assert_eq!(right.clone().found_at(&url("/app.js"), &url("/moved.js")), right);
-        let forbidden = judge(&script(b"run()"), &Answer { status: 403, ..answer(b"") });
-        assert!(matches!(forbidden, Judgement::Doubtful(_)), "{forbidden:?}");
+    }
+
+    #[test]
+    fn what_the_release_before_has_is_stale() {
+        let (new, old) = (script(b"run()"), script(b"old()"));
+        assert_eq!(judge(&new, Some(&old), &answer(b"old()")), Judgement::Stale);
+        assert_eq!(judge(&new, Some(&old), &answer(b"run()")), Judgement::Right(vec![]));
+        assert!(matches!(judge(&new, Some(&old), &answer(b"else()")), Judgement::Wrong(_)));
+        assert!(matches!(judge(&new, Some(&old), &Answer { status: 404, ..answer(b"old()") }), Judgement::Wrong(_)));
+        // What did not change cannot be stale.
+        assert_eq!(judge(&new, Some(&new), &answer(b"run()")), Judgement::Right(vec![]));
+    }
+
+    #[test]
+    fn a_page_with_all_references_and_more_is_rewritten() {
+        let stored = br#"<script src="/app.js"></script><a href="/about/">"#;
+        let page = |body: &[u8]| Answer { content_type: Some("text/html; charset=utf-8".into()), ..answer(body) };
+        let file = script(stored);
+        let more =
+            br#"<script src="https://cdn.example/x.js"></script><a href="/about/"><script src="/app.js"></script>"#;
+        assert!(page(more).is_rewritten(&file, stored));
+        assert!(!page(br#"<script src="/app.js"></script>"#).is_rewritten(&file, stored), "a reference is gone");
+        assert!(!answer(more).is_rewritten(&file, stored), "no page");
+        assert!(!Answer { status: 503, ..page(more) }.is_rewritten(&file, stored), "an error page");
+        assert!(!page(b"<p>log in").is_rewritten(&file, b"<p>no references"), "every page has no references");
     }
 
     #[test]
@@ -232,7 +278,7 @@ mod tests {
     #[test]
     fn a_replaced_cache_control_is_a_remark() {
         let other = Answer { cache_control: Some("max-age=60".into()), ..answer(b"run()") };
-        let Judgement::Right(remarks) = judge(&script(b"run()"), &other) else { panic!() };
+        let Judgement::Right(remarks) = judge(&script(b"run()"), None, &other) else { panic!() };
         assert_eq!(remarks.len(), 1);
     }
 }

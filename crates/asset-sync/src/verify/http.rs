@@ -1,31 +1,19 @@
 //! Fetching over HTTP.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::stream::{self, StreamExt as _};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, Url, redirect};
-use tokio::time::Instant;
 use url::Host;
 
-use super::answer::{Answer, Judgement, judge};
-use super::{Observation, Verdict, Verifier};
-use crate::site::Role;
-use crate::state::{Manifest, ReleaseFile};
+use super::answer::Answer;
+use super::run::{Budget, Missed, Run};
+use super::{Expected, Observation, Verdict, Verifier};
+use crate::state::ReleaseFile;
 
-/// Requests at once: a visitor's browser has about as many.
-const AT_ONCE: usize = 8;
-/// Files looked at, at most. Pages and what they refer to come first.
-const MOST_FILES: usize = 2_000;
-/// Larger files are not fetched.
-const LARGEST_BODY: u64 = 32 * 1024 * 1024;
-/// A URL is fetched at least so often before what it answers is believed against the release.
-const LEAST_ATTEMPTS: u32 = 2;
-/// After so many URLs that did not answer at all, the others are not waited for.
-const MOST_SILENT: usize = 8;
 /// Redirects followed within the site.
 const MOST_REDIRECTS: usize = 5;
 
@@ -43,6 +31,10 @@ pub struct VerifierOptions {
     pub patience: Duration,
     /// Pause before a URL is fetched again.
     pub pause: Duration,
+    /// Requests that one run sends at most, repeated ones and redirects included.
+    pub requests: usize,
+    /// Globs of files that something else than the bucket answers, or rewrites. They are not looked at.
+    pub ignore: Vec<String>,
 }
 
 impl fmt::Debug for VerifierOptions {
@@ -53,8 +45,8 @@ impl fmt::Debug for VerifierOptions {
 }
 
 impl VerifierOptions {
-    /// For `url`, with 30 seconds a request, 10 seconds to show the release, and 2 seconds between
-    /// attempts.
+    /// For `url`, with 30 seconds a request, 10 seconds to show the release, 2 seconds between attempts,
+    /// and 200 requests a run.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -62,6 +54,8 @@ impl VerifierOptions {
             timeout: Duration::from_secs(30),
             patience: Duration::from_secs(10),
             pause: Duration::from_secs(2),
+            requests: 200,
+            ignore: Vec::new(),
         }
     }
 }
@@ -83,6 +77,14 @@ pub enum InvalidVerifier {
         /// The header's name.
         name: String,
     },
+    /// Not a glob.
+    #[error("{glob:?} is not a glob: {reason}")]
+    Ignore {
+        /// What was given.
+        glob: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The client cannot be made, for want of certificates most likely.
     #[error("no HTTPS client can be made: {0}")]
     Client(#[source] reqwest::Error),
@@ -101,9 +103,11 @@ struct StateObject {
 #[derive(Debug)]
 pub struct HttpVerifier {
     client: Client,
-    base: Url,
-    patience: Duration,
-    pause: Duration,
+    pub(super) base: Url,
+    pub(super) patience: Duration,
+    pub(super) pause: Duration,
+    pub(super) requests: usize,
+    pub(super) ignore: GlobSet,
 }
 
 impl HttpVerifier {
@@ -147,10 +151,11 @@ impl HttpVerifier {
             .timeout(options.timeout)
             .build()
             .map_err(InvalidVerifier::Client)?;
-        Ok(Self { client, base, patience: options.patience, pause: options.pause })
+        let VerifierOptions { patience, pause, requests, .. } = *options;
+        Ok(Self { client, base, patience, pause, requests, ignore: globs(&options.ignore)? })
     }
 
-    fn url(&self, path: &str) -> Url {
+    pub(super) fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path.split('/'));
@@ -158,27 +163,15 @@ impl HttpVerifier {
         url
     }
 
-    /// Fetches `url` until it is right or the time is over.
-    async fn look(&self, url: &Url, file: &ReleaseFile, until: Instant) -> (Judgement, Option<Vec<u8>>) {
-        let mut attempt = 1;
-        loop {
-            let (judgement, body) = match self.fetch(url, file).await {
-                Ok((answer, from)) => (judge(file, &answer).found_at(url, &from), Some(answer.plain())),
-                Err(reason) => (Judgement::Unseen(reason), None),
-            };
-            if matches!(judgement, Judgement::Right(_)) || (attempt >= LEAST_ATTEMPTS && Instant::now() >= until) {
-                return (judgement, body);
-            }
-            tokio::time::sleep(self.pause).await;
-            attempt += 1;
-        }
-    }
-
     /// The answer, and where it came from in the end.
-    async fn fetch(&self, url: &Url, file: &ReleaseFile) -> Result<(Answer, Url), String> {
+    pub(super) async fn fetch(&self, url: &Url, file: &ReleaseFile, budget: &Budget) -> Result<(Answer, Url), Missed> {
         let mut url = url.clone();
         for _ in 0..=MOST_REDIRECTS {
-            let response = self.client.get(url.clone()).send().await.map_err(|e| unreachable(&e))?;
+            if !budget.take() {
+                return Err(Missed::NoneLeft);
+            }
+            let sent = self.client.get(url.clone()).send().await;
+            let response = sent.map_err(|e| Missed::Silent(unreachable(&e)))?;
             let next = response
                 .headers()
                 .get(reqwest::header::LOCATION)
@@ -192,16 +185,19 @@ impl HttpVerifier {
                 {
                     url = next;
                 }
-                _ => return Ok((read(response).await?, url)),
+                _ => return Ok((read(response).await.map_err(Missed::Silent)?, url)),
             }
         }
-        Err(format!("redirects more than {MOST_REDIRECTS} times"))
+        Err(Missed::Silent(format!("redirects more than {MOST_REDIRECTS} times")))
     }
 
     /// What is seen of a state object where nothing should be. Only the object itself counts: a page
     /// in its place, a refusal or no answer are as it should be.
-    async fn is_readable(&self, path: &str) -> Option<Observation> {
+    pub(super) async fn is_readable(&self, path: &str, budget: &Budget) -> Option<Observation> {
         let url = self.url(path);
+        if !budget.take() {
+            return None;
+        }
         let response = self.client.get(url.clone()).send().await.ok()?;
         if !response.status().is_success() {
             return None;
@@ -213,16 +209,20 @@ impl HttpVerifier {
             what: "the state area can be read by anybody: deny the CDN its prefix in the bucket policy".to_owned(),
         })
     }
+}
 
-    /// Every URL under which a file answers.
-    fn urls(&self, file: &ReleaseFile) -> Vec<Url> {
-        let key = file.key.as_str();
-        let mut urls = vec![self.url(key)];
-        if file.role == Role::Root {
-            urls.push(self.base.clone());
-        }
-        urls
+/// Globs of keys, with or without a leading slash, in which `*` stays within a folder.
+fn globs(patterns: &[String]) -> Result<GlobSet, InvalidVerifier> {
+    let mut globs = GlobSetBuilder::new();
+    let invalid = |glob: &str, error: &globset::Error| InvalidVerifier::Ignore {
+        glob: glob.to_owned(),
+        reason: error.kind().to_string(),
+    };
+    for pattern in patterns {
+        let glob = GlobBuilder::new(pattern.trim_start_matches('/')).literal_separator(true).build();
+        globs.add(glob.map_err(|e| invalid(pattern, &e))?);
     }
+    globs.build().map_err(|e| invalid(&patterns.join(","), &e))
 }
 
 async fn read(response: Response) -> Result<Answer, String> {
@@ -249,86 +249,9 @@ fn unreachable(error: &reqwest::Error) -> String {
     format!("{kind}: {cause}")
 }
 
-/// Fingerprinted files by their name, which is all that a reference must contain.
-fn by_name(manifest: &Manifest) -> HashMap<&str, &ReleaseFile> {
-    let assets = manifest.files.iter().filter(|f| f.role == Role::Fingerprinted);
-    assets.filter_map(|f| Some((f.key.as_str().rsplit('/').next()?, f))).collect()
-}
-
-/// Names of files that a text mentions.
-fn mentioned<'a>(body: &[u8], names: &HashMap<&str, &'a ReleaseFile>) -> Vec<&'a ReleaseFile> {
-    let text = String::from_utf8_lossy(body);
-    let words = text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '~' | '@' | '%' | '+')));
-    words.filter_map(|word| names.get(word.trim_matches('.')).copied()).collect()
-}
-
-fn is_text(file: &ReleaseFile) -> bool {
-    ["text/html", "text/css", "text/javascript"].iter().any(|t| file.headers.content_type.starts_with(t))
-}
-
 #[async_trait]
 impl Verifier for HttpVerifier {
-    async fn verify(&self, manifest: &Manifest, state_path: Option<&str>) -> Verdict {
-        let mut verdict = Verdict::default();
-        let names = by_name(manifest);
-        let mut seen: HashSet<&str> = HashSet::new();
-        let mut wave: Vec<&ReleaseFile> = manifest.files.iter().filter(|f| f.role != Role::Fingerprinted).collect();
-        // The root first: it tells whether the site can be reached at all.
-        wave.sort_by_key(|f| std::cmp::Reverse(f.role));
-        let mut reached = false;
-        // URLs that gave no answer.
-        let mut silent = 0;
-        let until = Instant::now() + self.patience;
-        let mut doubtful = Vec::new();
-        while !wave.is_empty() {
-            wave.retain(|f| seen.insert(f.key.as_str()));
-            wave.truncate(MOST_FILES.saturating_sub(seen.len() - wave.len()));
-            wave.retain(|f| f.size <= LARGEST_BODY);
-            let mut looks = Vec::new();
-            for (index, file) in wave.iter().enumerate() {
-                looks.extend(self.urls(file).into_iter().map(|url| (index, url)));
-            }
-            let this_wave = &wave;
-            let mut results = stream::iter(looks)
-                .map(|(index, url)| async move {
-                    let (judgement, body) = self.look(&url, this_wave[index], until).await;
-                    (index, url, judgement, body)
-                })
-                .buffered(AT_ONCE);
-            let mut next = BTreeSet::new();
-            while let Some((index, url, judgement, body)) = results.next().await {
-                let file = this_wave[index];
-                let observe = |what| Observation { url: url.to_string(), what };
-                match judgement {
-                    Judgement::Right(remarks) => {
-                        verdict.right += 1;
-                        reached |= file.role >= Role::Html;
-                        verdict.remarks.extend(remarks.into_iter().map(observe));
-                        let body = body.filter(|_| is_text(file)).unwrap_or_default();
-                        next.extend(mentioned(&body, &names).into_iter().map(|f| &f.key));
-                    }
-                    Judgement::Wrong(what) => verdict.wrong.push(observe(what)),
-                    Judgement::Doubtful(what) => doubtful.push(observe(what)),
-                    Judgement::Unseen(what) => {
-                        silent += usize::from(body.is_none());
-                        verdict.unseen.push(observe(what));
-                    }
-                }
-                if silent >= MOST_SILENT {
-                    break;
-                }
-            }
-            drop(results);
-            if silent >= MOST_SILENT {
-                break;
-            }
-            wave = next.into_iter().filter_map(|key| manifest.get(key)).collect();
-        }
-        // Where pages can be had, a login is not the reason.
-        if reached { &mut verdict.wrong } else { &mut verdict.unseen }.append(&mut doubtful);
-        if let Some(path) = state_path {
-            verdict.state_area_readable = self.is_readable(path).await;
-        }
-        verdict
+    async fn verify(&self, expected: Expected<'_>) -> Verdict {
+        Run::new(self, expected).verdict().await
     }
 }

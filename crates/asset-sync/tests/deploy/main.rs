@@ -20,4 +20,5 @@ mod slow_bucket;
 mod state;
 mod throttling;
 mod verification;
+mod verification_evidence;
 mod world;

@@ -8,8 +8,7 @@ use asset_sync::cdn::{CdnErrorKind, MemoryCdnFault};
 use asset_sync::deploy::{IfLive, Options, Outcome, Report, RollbackTo};
 use asset_sync::plan::Adopt;
 use asset_sync::site::Site;
-use asset_sync::state::Manifest;
-use asset_sync::verify::{Observation, Verdict, Verifier};
+use asset_sync::verify::{Expected, Observation, Verdict, Verifier};
 use asset_sync::{Conflict, Error, ErrorClass, Headers, NotVerified, Refusal};
 use async_trait::async_trait;
 use jiff::SignedDuration;
@@ -22,8 +21,8 @@ struct Against(u64);
 
 #[async_trait]
 impl Verifier for Against {
-    async fn verify(&self, manifest: &Manifest, _: Option<&str>) -> Verdict {
-        let is_bad = manifest.files.iter().any(|f| f.key.as_str() == "robots.txt" && f.size == self.0);
+    async fn verify(&self, expected: Expected<'_>) -> Verdict {
+        let is_bad = expected.manifest.files.iter().any(|f| f.key.as_str() == "robots.txt" && f.size == self.0);
         let wrong = vec![Observation { url: "https://x/app.js".into(), what: "content type is text/html".into() }];
         if is_bad { Verdict { right: 1, wrong, ..Verdict::default() } } else { Verdict::default() }
     }
@@ -106,7 +105,7 @@ async fn a_retry_after_a_signal_during_verification_rolls_back() {
     struct Slow(CancellationToken);
     #[async_trait]
     impl Verifier for Slow {
-        async fn verify(&self, _: &Manifest, _: Option<&str>) -> Verdict {
+        async fn verify(&self, _: Expected<'_>) -> Verdict {
             self.0.cancel();
             std::future::pending().await
         }

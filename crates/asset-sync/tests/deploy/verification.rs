@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use asset_sync::deploy::{Options, Outcome};
-use asset_sync::state::Manifest;
-use asset_sync::verify::{Fault, Observation, OnFailure, Verdict, Verifier};
+use asset_sync::verify::{Expected, Fault, Observation, OnFailure, Verdict, Verifier};
 use asset_sync::{Conflict, Error, ErrorClass};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -16,9 +15,9 @@ struct Sees(Verdict);
 
 #[async_trait]
 impl Verifier for Sees {
-    async fn verify(&self, manifest: &Manifest, state_path: Option<&str>) -> Verdict {
-        assert_eq!(state_path, Some(".deploy/current"));
-        let first = manifest.files.iter().any(|f| f.key.as_str() == "old/index.html");
+    async fn verify(&self, expected: Expected<'_>) -> Verdict {
+        assert_eq!(expected.state_path, Some(".deploy/current"));
+        let first = expected.manifest.files.iter().any(|f| f.key.as_str() == "old/index.html");
         if first { Verdict::default() } else { self.0.clone() }
     }
 }

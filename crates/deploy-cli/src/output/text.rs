@@ -215,7 +215,8 @@ pub(super) fn report(report: &Report, command: &Command, elapsed: Duration) -> S
             0 => String::new(),
             unseen => format!(", {unseen} could not be seen"),
         };
-        row("verified", format!("{} as released{unseen}", count(seen.right, "URL")));
+        let looked_at = looked_at(seen.looked_at, seen.files);
+        row("verified", format!("{} as released{unseen}{looked_at}", count(seen.right, "URL")));
     }
     let requests: u64 = report.requests.values().sum();
     let again = match (report.retries, report.throttled) {
@@ -232,14 +233,21 @@ pub(super) fn report(report: &Report, command: &Command, elapsed: Duration) -> S
     text
 }
 
+/// How much of the release was looked at, where that is not all of it.
+fn looked_at(looked_at: u64, files: u64) -> String {
+    if looked_at == files { String::new() } else { format!("; looked at {looked_at} of {}", count(files, "file")) }
+}
+
 /// What visitors are served.
 pub(super) fn looked(looked: &Looked) -> String {
     /// Most observations of a kind that are shown.
     const SHOWN: usize = 50;
     let Looked { verdict, url, .. } = looked;
-    let mut text = format!("{} as released, at {url}\n", count(verdict.right, "URL"));
+    let sample = looked_at(verdict.looked_at, verdict.files);
+    let mut text = format!("{} as released, at {url}{sample}\n", count(verdict.right, "URL"));
     let lists = [
         ("Wrong:", verdict.wrong.as_slice()),
+        ("Stale:", verdict.stale.as_slice()),
         ("Must not be there:", verdict.state_area_readable.as_slice()),
         ("Could not be seen:", &verdict.unseen),
         ("Worth a look:", &verdict.remarks),

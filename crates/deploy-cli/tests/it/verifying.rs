@@ -142,7 +142,9 @@ fn a_state_area_that_can_be_read_is_told_by_run_and_verify_alike() {
     assert_eq!(run.code, 0, "{run:?}");
     let warnings = run.warnings();
     assert!(warnings.iter().any(|w| w.contains("/.deploy/current: the state area can be read")), "{warnings:?}");
-    assert_eq!(run.result()["seen"], json!({ "right": 3, "unseen": 0, "remarks": 0, "state_area_readable": true }));
+    let seen =
+        json!({ "looked_at": 2, "files": 2, "right": 3, "unseen": 0, "remarks": 0, "state_area_readable": true });
+    assert_eq!(run.result()["seen"], seen);
 
     let verify = Run::of(target.command(&["verify"]).env("DEPLOY_PUBLIC_URL", target.edge_url()));
     let (message, hint) = verify.failed(6, "verification");

@@ -1,5 +1,7 @@
 //! References of a page.
 
+#[cfg(feature = "verify")]
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::reference::{Reference, ReferenceKind};
@@ -63,6 +65,13 @@ pub(super) fn references(source: &[u8]) -> Page {
         }
     }
     page
+}
+
+/// What a page refers to, each as the page has it, its `<base>` with it.
+#[cfg(feature = "verify")]
+pub(crate) fn page_references(source: &[u8]) -> BTreeSet<String> {
+    let page = references(source);
+    page.base.into_iter().chain(page.references).map(|reference| reference.text).collect()
 }
 
 fn one(attribute: &Attribute, kind: ReferenceKind) -> Reference {

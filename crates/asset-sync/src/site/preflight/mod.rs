@@ -29,6 +29,8 @@ mod script;
 mod secret;
 
 pub use finding::{Finding, FindingKind, Findings, Instead, report};
+#[cfg(feature = "verify")]
+pub(crate) use html::page_references;
 
 /// Larger files are not looked into.
 const MAX_READ: u64 = 64 * 1024 * 1024;
