@@ -77,6 +77,7 @@ fn options(url: &str, settings: &Settings) -> VerifierOptions {
     VerifierOptions {
         timeout: settings.request_timeout,
         patience,
+        ignore: settings.verification.ignore.clone(),
         pause: (patience / 5).clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
         ..VerifierOptions::new(url)
     }

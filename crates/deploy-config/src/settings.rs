@@ -147,6 +147,8 @@ pub struct Verification {
     pub header: Option<(String, Secret)>,
     /// How long the site may take to show the release.
     pub timeout: Duration,
+    /// Globs of files that are not looked at.
+    pub ignore: Vec<String>,
     /// What is done when the site is not what was deployed.
     pub on_failure: OnFailure,
 }
@@ -280,6 +282,7 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
     let verify = given.deploy_verify.required(report);
     let header = given.deploy_verify_header.optional(report).map(|(name, value)| (name, Secret::new(value)));
     let verify_timeout = given.deploy_verify_timeout.required(report);
+    let ignore = given.deploy_verify_ignore.optional(report).unwrap_or_default();
     let on_failure = given.deploy_on_failure.required(report);
     if verify == Some(Verify::Required) && public_url.is_none() && !given.deploy_public_url.is_given() {
         let reason = "is required by DEPLOY_VERIFY=required and is not set. Set it to the site's URL";
@@ -394,6 +397,7 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
             verify: verify?,
             header,
             timeout: verify_timeout?,
+            ignore,
             on_failure: on_failure?,
         },
     })

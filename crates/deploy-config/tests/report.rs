@@ -244,6 +244,7 @@ fn the_defaults() {
             verify: Auto,
             header: None,
             timeout: 10s,
+            ignore: [],
             on_failure: Rollback,
         },
     }
@@ -354,6 +355,7 @@ fn the_table() {
       DEPLOY_VERIFY                           auto                            default      Whether the site is looked at after the switch
       DEPLOY_VERIFY_HEADER                    (not set)                       -            A header for environments that are protected
       DEPLOY_VERIFY_TIMEOUT                   10s                             default      How long the site may take to show the release
+      DEPLOY_VERIFY_IGNORE                    (not set)                       -            Files that are not looked at
       DEPLOY_ON_FAILURE                       rollback                        default      What is done when the live site is not what was deployed
 
     Safety

@@ -247,6 +247,15 @@ declare_inputs! {
         example: "1m",
         read_by: VERIFIERS,
     }
+    DEPLOY_VERIFY_IGNORE as deploy_verify_ignore: Globs = Globs,
+    "Files that are not looked at" {
+        group: Group::Verification,
+        details: "Globs, separated by commas, of files that something else than the bucket answers or \
+            rewrites: a CDN that injects into HTML, or answers `robots.txt`.",
+        presence: Presence::Optional("every file may be looked at"),
+        example: "robots.txt,legal/*.html",
+        read_by: VERIFIERS,
+    }
     DEPLOY_ON_FAILURE as deploy_on_failure: OneOf<OnFailure> = OneOf::<OnFailure>::new(),
     "What is done when the live site is not what was deployed" {
         group: Group::Verification,
