@@ -82,6 +82,9 @@ pub struct ObjectInfo {
     /// SHA-256 of its content: as the store checked it on upload, or as our own metadata says
     /// ([`SHA256_METADATA`]). `None` for an object that others wrote without one.
     pub sha256: Option<Sha256>,
+    /// The store computed `sha256` from the content. Otherwise it comes from metadata, which a tool that rewrites
+    /// an object may have kept.
+    pub sha256_is_computed: bool,
 }
 
 /// An object that is being read.

@@ -37,6 +37,13 @@ pub struct Inspection {
     pub sha256: Option<Sha256>,
 }
 
+impl Inspection {
+    /// Whether it is this content. A hash in metadata is not believed of an object with another length.
+    pub(crate) fn is(&self, sha256: Sha256, size: u64) -> bool {
+        self.sha256 == Some(sha256) && self.size == size
+    }
+}
+
 /// All a diff is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct DiffInput<'a> {
@@ -88,7 +95,7 @@ pub struct Write {
 pub struct ToInspect {
     /// Key relative to the prefix.
     pub key: Key,
-    /// The hash of its content is needed even if it takes reading it.
+    /// The hash of its content is needed even if it takes reading it. One that only metadata states is not enough.
     pub needs_hash: bool,
 }
 
@@ -191,17 +198,20 @@ impl Diff {
         }
         let on_record = record.is_some();
         let worth_hashing = !on_record && (object.size == file.size || input.adopt == Adopt::Take);
+        // Tools that rewrite an object may keep its metadata (s3fs does, and CopyObject unless told otherwise), and with
+        // it the hash of what it was.
+        let was_rewritten = record.and_then(|r| r.seen.as_ref()).is_some_and(|(etag, _)| *etag != object.etag);
         let Some(found) = input.inspected.get(&*object.key) else {
             if on_record || claims.is_some() || worth_hashing {
-                self.inspect.push(ToInspect { key: file.key.clone(), needs_hash: worth_hashing });
+                self.inspect.push(ToInspect { key: file.key.clone(), needs_hash: worth_hashing || was_rewritten });
             } else {
                 self.obstacles.push(Obstacle { file: index, found: None });
             }
             return;
         };
         // A run that did not finish may have written this, or somebody else meanwhile: the hash tells.
-        let ours = on_record || claims.is_some_and(|c| c.iter().any(|f| found.sha256 == Some(f.sha256)));
-        let same_content = found.sha256 == Some(file.sha256);
+        let ours = on_record || claims.is_some_and(|c| c.iter().any(|f| found.is(f.sha256, f.size)));
+        let same_content = found.is(file.sha256, file.size);
         let same_headers = found.headers == *file.headers;
         let condition = Condition::IfMatch(found.etag.clone());
         if ours {
@@ -209,9 +219,8 @@ impl Diff {
                 self.unchanged.push(index);
                 return;
             }
-            let expected = |sha: &Sha256| found.sha256.as_ref() == Some(sha);
-            let as_we_wrote = record.is_some_and(|r| expected(&r.sha256) && *r.headers == found.headers)
-                || claims.is_some_and(|c| c.iter().any(|f| expected(&f.sha256) && *f.headers == found.headers));
+            let as_we_wrote = record.is_some_and(|r| found.is(r.sha256, r.size) && *r.headers == found.headers)
+                || claims.is_some_and(|c| c.iter().any(|f| found.is(f.sha256, f.size) && *f.headers == found.headers));
             let reason = match (as_we_wrote, same_content) {
                 (false, _) => Reason::EditedOutside,
                 (true, true) => Reason::Headers,
@@ -269,8 +278,7 @@ fn next_record<'a>(records: &mut std::iter::Peekable<std::slice::Iter<'a, Record
 
 /// Makes entry files of those fingerprinted ones whose content is not what was recorded under the
 /// same name: switched, invalidated and archived like any entry, and not immutable. Real builds
-/// have them, source maps mostly. Gives the keys that are new in this: what stands there now may be
-/// nowhere else. A run that died may have demoted them before it archived that.
+/// have them, source maps mostly. Gives the keys that are new in this, for a warning.
 ///
 /// A file that is no longer taken for fingerprinted, and was in an earlier release, is demoted too where its content
 /// changed: the earlier bytes are not in the archive yet.

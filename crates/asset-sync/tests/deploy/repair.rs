@@ -153,3 +153,19 @@ async fn a_late_write_is_found_by_the_last_listing_and_repaired() {
     assert!(world.invalidated().contains("/logo.svg"));
     assert!(world.current().debts.is_empty());
 }
+
+/// Tools that rewrite an object and keep its metadata: s3fs, and Lambda functions that optimise images.
+#[tokio::test(start_paused = true)]
+async fn an_edit_that_keeps_our_metadata_is_found() {
+    for edited in [b"HACKED, AND LONGER".as_slice(), b"0ne"] {
+        let world = World::new();
+        let site = world.site(&v1());
+        world.deploy(&site, "1.0.0").await.unwrap();
+        world.pass(jiff::SignedDuration::from_secs(5));
+        world.rewrite_keeping_metadata("robots.txt", edited).await;
+        world.rewrite_keeping_metadata(APP_1, edited).await;
+        world.deploy(&site, "1.0.0").await.unwrap();
+        world.assert_serves(&site);
+        assert_eq!(world.deploy(&site, "1.0.0").await.unwrap().result, Outcome::Unchanged);
+    }
+}

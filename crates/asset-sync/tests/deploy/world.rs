@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use asset_sync::bucket::{Bucket, MemoryStore, RetryPolicy};
+use asset_sync::bucket::{Bucket, Condition, MemoryStore, ObjectSpec, RetryPolicy};
 use asset_sync::cdn::MemoryCdn;
 use asset_sync::deploy::{Options, PlanReport, ReleaseInfo, Report};
 use asset_sync::progress::{Event, Progress};
 use asset_sync::site::{ScanOptions, Site, scan};
 use asset_sync::state::{Current, StateArea, Target};
-use asset_sync::{Deployer, Error, Headers};
+use asset_sync::{Deployer, Error, Headers, Sha256};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -152,6 +152,16 @@ impl World {
                 (!key.starts_with(".deploy/")).then(|| (key.to_owned(), (object.body.to_vec(), object.headers)))
             })
             .collect()
+    }
+
+    /// Replaces the content of an object as a tool does that keeps its headers and user metadata.
+    pub(crate) async fn rewrite_keeping_metadata(&self, key: &str, content: &'static [u8]) {
+        let before = self.store.snapshot(BUCKET)[key].clone();
+        let bucket = self.store.bucket(BUCKET);
+        let spec = ObjectSpec { key, headers: &before.headers, sha256: before.metadata_sha256.unwrap() };
+        let id = bucket.create_multipart(spec).await.unwrap();
+        let part = bucket.upload_part(key, &id, 1, content.into(), Sha256::of(content)).await.unwrap();
+        bucket.complete_multipart(key, &id, &[part], &Condition::Always).await.unwrap();
     }
 
     pub(crate) fn text(&self, key: &str) -> Option<String> {

@@ -66,6 +66,7 @@ impl MemoryObject {
             last_modified: Some(self.last_modified),
             headers: self.headers.clone(),
             sha256: self.checksum.or(self.metadata_sha256),
+            sha256_is_computed: self.checksum.is_some(),
         }
     }
 }

@@ -77,6 +77,7 @@ macro_rules! object_info {
                     redirect: present(output.website_redirect_location()),
                 },
                 sha256: checked.or_else(stated),
+                sha256_is_computed: checked.is_some(),
             }),
             _ => Err($context.error($crate::bucket::BucketErrorKind::Invalid, "the answer has no ETag or no length")),
         }
