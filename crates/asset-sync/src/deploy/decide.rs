@@ -81,6 +81,19 @@ impl Decision {
         }
     }
 
+    /// What `diff` was made from.
+    pub(super) fn diff_input(&self) -> DiffInput<'_> {
+        DiffInput {
+            desired: &self.desired,
+            inventory: &self.snapshot.inventory,
+            claims: &self.snapshot.claims,
+            listed: &self.snapshot.listed,
+            inspected: &self.inspected,
+            // Decides about foreign objects only, which are no obstacle any more.
+            adopt: Adopt::Refuse,
+        }
+    }
+
     /// Nothing has to be written, not even who is live.
     pub(super) fn is_nothing(&self) -> bool {
         self.is_relabel() && self.snapshot.current.live.as_ref() == Some(&self.release.id)

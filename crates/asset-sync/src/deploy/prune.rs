@@ -185,7 +185,7 @@ impl Deployer {
     }
 
     /// Leaves out objects that somebody else has replaced since we wrote them.
-    async fn confirm<'a>(
+    pub(super) async fn confirm<'a>(
         &self,
         doomed: Vec<&'a Obsolete>,
         inventory: &Inventory,

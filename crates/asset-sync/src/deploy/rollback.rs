@@ -1,8 +1,7 @@
-//! Going back to an earlier release, without the site: its entry files are in the archive, its
-//! assets are still there. What it takes is bounded by the number of entry files.
+//! Going back to an earlier release, without the site: its entry files are in the archive, its assets are still in the
+//! bucket or, where something else took their names, in the archive.
 
-use std::collections::{BTreeMap, HashSet};
-
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::Deployer;
@@ -11,25 +10,26 @@ use super::report::{InvalidationReport, Outcome, Report};
 use super::session::Session;
 use super::switch::{Source, is_overtaken};
 use super::upload::Uploader;
-use crate::bucket::Condition;
 use crate::error::{Error, Refusal};
 use crate::plan::{
-    IfLive, Obsolete, Reason, RemovedPages, RollbackTo, ToInspect, Write, covering_paths, rollback_target,
+    Adopt, DiffInput, IfLive, Obsolete, Overwritten, Reason, RollbackTo, Write, covering_paths, overwritten,
+    restoring_writes, rollback_target,
 };
 use crate::progress::Step;
-use crate::site::{Key, Role};
-use crate::state::{Current, Manifest, Operation, Phase, ReleaseFile, ReleaseId, ReleaseRecord};
+use crate::site::Role;
+use crate::state::{Current, Manifest, Operation, Phase, ReleaseId, ReleaseRecord};
 
 /// How often a rollback starts over because the bucket changed under it.
 const ROUNDS: usize = 4;
 
-/// What a rollback changes.
+/// What a rollback changes, by one comparison of the release with what the bucket holds.
 #[derive(Debug, Default)]
 struct Changes {
-    /// The files to bring back, as a manifest of their own.
-    desired: Manifest,
+    /// Files of the release that are not as it had them.
     writes: Vec<Write>,
-    /// Pages that the target release does not have, with their data.
+    /// Recorded bytes that the writes replace.
+    overwritten: Vec<Overwritten>,
+    /// Pages that the release does not have, with their data; none as long as there are writes.
     pages: Vec<Obsolete>,
 }
 
@@ -75,7 +75,7 @@ impl Deployer {
                 }
             }
         };
-        let done = self.guard(&session, stop, work).await;
+        let done = self.guard(&session, stop, Box::pin(work)).await;
         let (target, finish) = self.close(session, done, stop, |(_, finish)| finish).await?;
         if let Some(failed) = finish.not_verified {
             return Err(failed.into());
@@ -101,22 +101,22 @@ impl Deployer {
         target: &ReleaseRecord,
     ) -> Result<Finish, Error> {
         self.abort_recorded_uploads(session).await;
-        let wanted = self.wanted(before, target).await?;
+        let desired = self.read_manifest(&target.id).await?;
         // A release that cannot be restored is refused before anything is begun.
-        let mut looked = Some(self.step(Step::Inspect, 0, 0, self.look(&wanted)).await?);
+        let mut compared = Some(self.step(Step::Inspect, 0, 0, Box::pin(self.compare(target, &desired))).await?);
         let now = self.now();
         let execution = self.options.execution.as_deref();
         session.update(|current| current.begin(Operation::Rollback, target.clone(), execution, now)).await?;
         let uploader = Uploader::new(self, session);
         for _ in 0..ROUNDS {
-            let changes = match looked.take() {
+            let changes = match compared.take() {
                 Some(changes) => changes,
-                None => self.step(Step::Inspect, 0, 0, self.look(&wanted)).await?,
+                None => self.step(Step::Inspect, 0, 0, Box::pin(self.compare(target, &desired))).await?,
             };
             let writes: Vec<&Write> = changes.writes.iter().collect();
             if !writes.is_empty() {
                 let paths = covering_paths(
-                    writes.iter().map(|w| &changes.desired.files[w.file].key),
+                    writes.iter().map(|w| &desired.files[w.file].key),
                     &self.options.url_prefix,
                     self.options.invalidation,
                 );
@@ -128,8 +128,12 @@ impl Deployer {
                         }
                     })
                     .await?;
-                let bytes = writes.iter().map(|w| changes.desired.files[w.file].size).sum();
-                let switch = self.switch(&changes.desired, &writes, Source::Archive, session, &uploader);
+                match self.archive_overwritten(&changes.overwritten, &uploader).await {
+                    Err(error) if is_overtaken(&error) => continue,
+                    archived => archived?,
+                }
+                let bytes = writes.iter().map(|w| desired.files[w.file].size).sum();
+                let switch = self.switch(&desired, &writes, Source::Archive, session, &uploader);
                 match self.step(Step::Switch, writes.len() as u64, bytes, switch).await {
                     Err(error) if is_overtaken(&error) => continue,
                     written => written?,
@@ -166,122 +170,48 @@ impl Deployer {
         self.pay(session).await
     }
 
-    /// What differs between the target release and all that may stand in the bucket now.
-    async fn wanted(&self, before: &Current, target: &ReleaseRecord) -> Result<Wanted, Error> {
-        let entries = self.read_entries(&target.id).await?;
-        let mut wanted = Wanted { target: target.id.to_string(), ..Wanted::default() };
-        let mut others = Vec::new();
-        for id in before.live.iter().chain(&before.unrecorded).filter(|id| **id != target.id) {
-            match self.read_entries(id).await {
-                Ok(manifest) => others.push(manifest),
-                // Begun, and dead before its manifest was stored: it wrote nothing.
-                Err(Error::State(crate::state::StateError::Missing { .. })) if before.live.as_ref() != Some(id) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        // A rollback to what is live repairs after a dead deployment: nothing is taken for granted.
-        let trusted = before.live.as_ref() != Some(&target.id) && before.pending.is_none();
-        for file in &entries.files {
-            let differs =
-                |m: &Manifest| m.get(&file.key).is_none_or(|f| f.sha256 != file.sha256 || f.headers != file.headers);
-            if !trusted || others.iter().any(differs) {
-                wanted.files.insert(file.key.clone(), file.clone());
-            }
-        }
-        let mut assets: Option<Manifest> = None;
-        // The name may have changed its content under a release that is neither, live or half switched:
-        // what stands there now is whose came last.
-        let mut restless = Vec::new();
-        for release in before.releases.iter().filter(|r| r.id != target.id) {
-            match self.read_entries(&release.id).await {
-                Ok(manifest) => restless.extend(manifest.files.into_iter().filter(|f| f.demoted)),
-                Err(Error::State(crate::state::StateError::Missing { .. })) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let others: Vec<&ReleaseFile> = others.iter().flat_map(|m| &m.files).chain(&restless).collect();
-        let page = |f: &&ReleaseFile| f.role >= Role::Html;
-        let before = others.iter().copied().filter(|f| page(f) && entries.get(&f.key).is_none());
-        let removed = RemovedPages::new(before.map(|f| &f.key), entries.files.iter().filter(page).map(|f| &f.key));
-        for other in others.into_iter().filter(|f| entries.get(&f.key).is_none()) {
-            let goes = removed.include(&other.key, other.role);
-            if !goes && !other.demoted {
-                continue;
-            }
-            let whole = match assets.take() {
-                Some(whole) => whole,
-                None => self.read_manifest(&target.id).await?,
-            };
-            // The release may have it as a fingerprinted file. Where the content changed since, or the rule that made a
-            // page one was removed, the bytes are in the archive.
-            if let Some(file) = whole.get(&other.key) {
-                wanted.files.insert(file.key.clone(), file.clone());
-            } else if goes {
-                wanted.pages.push(other.clone());
-            }
-            assets = Some(whole);
-        }
-        Ok(wanted)
-    }
-
-    /// Looks at everything a rollback may have to change, and plans the changes.
-    async fn look(&self, wanted: &Wanted) -> Result<Changes, Error> {
-        let keys: HashSet<&Key> = wanted.files.keys().chain(wanted.pages.iter().map(|p| &p.key)).collect();
-        let questions: Vec<ToInspect> =
-            keys.into_iter().map(|key| ToInspect { key: key.clone(), needs_hash: false }).collect();
-        let found = self.inspect(&questions).await?;
-        let mut changes = Changes::default();
-        for file in wanted.files.values() {
-            let condition = match found.get(file.key.as_str()) {
-                Some(f) if f.sha256 == Some(file.sha256) && f.headers == *file.headers => continue,
-                Some(f) => Condition::IfMatch(f.etag.clone()),
-                None => Condition::IfAbsent,
-            };
-            changes.writes.push(Write { file: changes.desired.files.len(), condition, reason: Reason::Content });
-            changes.desired.files.push(file.clone());
-        }
-        for page in &wanted.pages {
-            let Some(f) = found.get(page.key.as_str()).filter(|f| f.sha256 == Some(page.sha256)) else { continue };
-            changes.pages.push(Obsolete {
-                key: page.key.clone(),
-                etag: f.etag.clone(),
-                size: f.size,
-                role: page.role,
-                confirmed: true,
-                with_switch: true,
-            });
-        }
-        self.check_archive(wanted, &changes.desired).await?;
-        Ok(changes)
+    /// Compares the release with what the bucket holds, as a deployment of it would, and plans the changes. The number
+    /// of requests depends on what differs, not on the number of releases.
+    async fn compare(&self, target: &ReleaseRecord, desired: &Manifest) -> Result<Changes, Error> {
+        let mut snapshot = self.snapshot().await?;
+        // What it had is ours, whatever stands there.
+        snapshot.inventory.add_unseen(desired);
+        let (diff, inspected) =
+            self.settle(desired, &snapshot.inventory, &snapshot.claims, &mut snapshot.listed).await?;
+        let input = DiffInput {
+            desired,
+            inventory: &snapshot.inventory,
+            claims: &snapshot.claims,
+            listed: &snapshot.listed,
+            inspected: &inspected,
+            adopt: Adopt::Refuse,
+        };
+        let writes = restoring_writes(&input, &diff);
+        let overwritten = overwritten(&input, &writes);
+        self.check_archive(target, desired, &writes).await?;
+        // Pages are deleted when nothing is left to write.
+        let pages = diff.obsolete.iter().filter(|o| o.with_switch && writes.is_empty()).collect();
+        let pages = self.confirm(pages, &snapshot.inventory, &snapshot.claims).await?.into_iter().cloned().collect();
+        Ok(Changes { writes, overwritten, pages })
     }
 
     /// Nothing is replaced unless everything can be.
-    async fn check_archive(&self, wanted: &Wanted, desired: &Manifest) -> Result<(), Error> {
-        use crate::bucket::Bucket as _;
-        use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-        stream::iter(&desired.files)
+    async fn check_archive(&self, target: &ReleaseRecord, desired: &Manifest, writes: &[Write]) -> Result<(), Error> {
+        let from_archive = writes.iter().filter(|w| w.reason != Reason::Headers).map(|w| &desired.files[w.file]);
+        stream::iter(from_archive)
             .map(|file| async move {
-                let blob = self.area.blob(&file.sha256);
-                match self.state.head(&blob).await? {
-                    Some(info) if info.size == file.size => Ok(()),
-                    _ => Err(Error::from(Refusal::Incomplete {
-                        release: format!("release {}", wanted.target),
-                        key: blob,
-                    })),
+                if self.is_archived(&file.sha256, file.size).await? {
+                    return Ok(());
                 }
+                let key = match file.role {
+                    // Its bytes were never in the archive, so what is missing is the file.
+                    Role::Fingerprinted => self.key(file.key.as_str()),
+                    Role::Entry | Role::Html | Role::Root => self.area.blob(&file.sha256),
+                };
+                Err(Error::from(Refusal::Incomplete { release: format!("release {}", target.id), key }))
             })
             .buffer_unordered(self.options.retry.concurrency.max(1))
             .try_collect()
             .await
     }
-}
-
-/// What a rollback may have to change.
-#[derive(Debug, Default)]
-struct Wanted {
-    target: String,
-    /// Files of the target release that may not be as it has them.
-    files: BTreeMap<Key, ReleaseFile>,
-    /// Pages of other releases that it does not have, with their data.
-    pages: Vec<ReleaseFile>,
 }

@@ -91,14 +91,6 @@ impl Deployer {
         }
     }
 
-    /// A state object that must be there.
-    pub(super) async fn require_state(&self, key: String) -> Result<(String, Bytes), Error> {
-        match self.read_state(&key).await? {
-            Some((bytes, _)) => Ok((key, bytes)),
-            None => Err(StateError::Missing { key }.into()),
-        }
-    }
-
     /// The inventory and what it does not cover; `None` if the inventory is not there.
     async fn read_records(&self, current: &Current) -> Result<Option<(Inventory, Claims)>, Error> {
         let inventory = async {
@@ -125,7 +117,7 @@ impl Deployer {
         let mut manifests = stream::iter(releases)
             .map(|id| async move {
                 let was_live = current.release(&id).is_some_and(|r| r.activated_at.is_some());
-                Ok::<_, Error>((was_live, self.read_manifest_if_any(&id).await?))
+                Ok::<_, Error>((was_live, self.read_manifest_if_sound(&id).await?))
             })
             .buffered(MANIFESTS_AT_ONCE);
         let mut claims = Claims::new();
@@ -154,15 +146,20 @@ impl Deployer {
         }
     }
 
+    /// The same, with a warning for one that is damaged.
+    pub(super) async fn read_manifest_if_sound(&self, id: &ReleaseId) -> Result<Option<Manifest>, Error> {
+        match self.read_manifest_if_any(id).await {
+            Err(Error::State(error)) if error.is_damage() => {
+                self.warn(format!("{error}. No rollback to release {id} is possible"));
+                Ok(None)
+            }
+            read => read,
+        }
+    }
+
     /// The manifest of a release that was live.
     pub(super) async fn read_manifest(&self, id: &ReleaseId) -> Result<Manifest, Error> {
         let missing = || StateError::Missing { key: self.area.release_assets(id) };
         Ok(self.read_manifest_if_any(id).await?.ok_or_else(missing)?)
-    }
-
-    /// The entry files of a release that was live.
-    pub(super) async fn read_entries(&self, id: &ReleaseId) -> Result<Manifest, Error> {
-        let (key, bytes) = self.require_state(self.area.release_entries(id)).await?;
-        Ok(Manifest::decode_entries(&key, &bytes)?)
     }
 }

@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use futures::try_join;
 use tokio::task::JoinSet;
 
 use super::Deployer;
 use super::decide::{Decision, is_staged};
+use super::inspect::hash_object;
 use super::listing::list_all;
 use super::switch::Written;
 use super::upload::{Place, Uploader};
@@ -15,7 +17,7 @@ use crate::bucket::{Bucket as _, Condition, CopySource, ETag, ObjectSpec};
 use crate::digest::Sha256;
 use crate::error::Error;
 use crate::headers::Headers;
-use crate::plan::Reason;
+use crate::plan::{Overwritten, Reason, overwritten};
 use crate::progress::{Event, Step};
 use crate::site::{Role, SiteFile};
 use crate::state::{Manifest, ReleaseFile, ReleaseId};
@@ -101,6 +103,37 @@ impl Deployer {
         Ok(list_all(&self.state, &self.area.blobs()).await?.into_iter().map(|object| object.key).collect())
     }
 
+    /// Copies recorded bytes that a rollback will overwrite to the archive, unless they are there.
+    pub(super) async fn archive_overwritten(
+        &self,
+        overwritten: &[Overwritten],
+        uploader: &Uploader,
+    ) -> Result<(), Error> {
+        stream::iter(overwritten)
+            .map(|Overwritten { key, etag, sha256, size }| async move {
+                if self.is_archived(sha256, *size).await? {
+                    return Ok(());
+                }
+                let task = Task::Overwritten { key: key.as_str(), etag, sha256: *sha256, size: *size };
+                stage_one(task.own(self), uploader).await.map(drop)
+            })
+            .buffer_unordered(self.options.retry.concurrency.max(1))
+            .try_collect()
+            .await
+    }
+
+    /// Whether the archive holds this content. What the store did not compute the hash of is read.
+    pub(super) async fn is_archived(&self, sha256: &Sha256, size: u64) -> Result<bool, Error> {
+        let blob = self.area.blob(sha256);
+        let found = match self.state.head(&blob).await? {
+            Some(info) if info.size != size => None,
+            Some(info) if info.sha256_is_computed => info.sha256,
+            Some(_) => hash_object(&self.state, &blob).await?.map(|(_, sha256)| sha256),
+            None => None,
+        };
+        Ok(found == Some(*sha256))
+    }
+
     /// Uploads new assets, and archives the bytes of entry files and of what will be overwritten.
     pub(super) async fn stage(
         &self,
@@ -109,6 +142,7 @@ impl Deployer {
         archived: Archived,
         uploader: &Uploader,
     ) -> Result<Vec<Written>, Error> {
+        let overwritten = overwritten(&decision.diff_input(), &decision.diff.writes);
         let mut queued: HashSet<Sha256> = HashSet::new();
         let mut missing = |sha: &Sha256| !archived.contains(self.area.blob(sha).as_str()) && queued.insert(*sha);
         let mut tasks = Vec::new();
@@ -131,22 +165,9 @@ impl Deployer {
                 tasks.push(Task::Overwritten { key, etag: &found.etag, sha256, size: found.size });
             }
         }
-        for key in &decision.demoted {
-            // What was looked at is known better than what was once recorded.
-            let looked_at = decision.inspected.get(key.as_str());
-            let found = looked_at.and_then(|found| Some((&found.etag, found.sha256?, found.size)));
-            let recorded = || {
-                let record = decision.snapshot.inventory.get(key)?;
-                let listed = &decision.snapshot.listed;
-                let object = &listed[listed.binary_search_by(|o| (*o.key).cmp(key.as_str())).ok()?];
-                // Somebody may have deleted or edited it: then what was recorded is lost.
-                let (etag, _) = record.seen.as_ref().filter(|(etag, _)| *etag == object.etag)?;
-                Some((etag, record.sha256, record.size))
-            };
-            if let Some((etag, sha256, size)) = found.or_else(recorded)
-                && missing(&sha256)
-            {
-                tasks.push(Task::Overwritten { key: key.as_str(), etag, sha256, size });
+        for Overwritten { key, etag, sha256, size } in &overwritten {
+            if missing(sha256) {
+                tasks.push(Task::Overwritten { key: key.as_str(), etag, sha256: *sha256, size: *size });
             }
         }
         let bytes = tasks.iter().map(Task::size).sum();

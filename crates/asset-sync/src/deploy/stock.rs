@@ -53,7 +53,11 @@ pub(super) fn take_stock(
         }
         let claimed = || before.claims.get(&obsolete.key).and_then(|c| c.last());
         let record = match before.inventory.get(&obsolete.key) {
-            Some(record) => record.clone(),
+            // A run that died may have written other content under a fingerprinted name.
+            Some(record) => {
+                let claims = before.claims.get(&obsolete.key).map(Vec::as_slice).unwrap_or_default();
+                Record { demoted: record.demoted || claims.iter().any(|f| f.demoted), ..record.clone() }
+            }
             None => match claimed() {
                 Some(file) => Record::unseen(file),
                 None => continue,

@@ -6,11 +6,11 @@ use super::Deployer;
 use super::session::Session;
 use super::upload::{Place, Uploader};
 use crate::bucket::{
-    Bucket as _, BucketError, BucketErrorKind, CopySource, ETag, MAX_SINGLE_REQUEST, ObjectSpec, read_all,
+    Bucket as _, BucketError, BucketErrorKind, Condition, CopySource, ETag, MAX_SINGLE_REQUEST, ObjectSpec, read_all,
 };
 use crate::digest::Sha256;
 use crate::error::{Error, Refusal};
-use crate::plan::Write;
+use crate::plan::{Reason, Write};
 use crate::progress::Event;
 use crate::site::{Role, SiteFile};
 use crate::state::{Manifest, ReleaseFile};
@@ -79,6 +79,15 @@ impl Deployer {
         match source {
             Source::Site(files) if small || file.role == Role::Fingerprinted => {
                 uploader.send(&files[write.file], Place::Target, spec, &write.condition).await
+            }
+            // Only the headers change. S3 copies an object onto itself if they are replaced.
+            Source::Archive if write.reason == Reason::Headers => {
+                let etag = match &write.condition {
+                    Condition::IfMatch(etag) => Some(etag),
+                    Condition::Always | Condition::IfAbsent => None,
+                };
+                let source = CopySource { bucket: self.bucket.name(), key: &key, etag };
+                Ok(self.bucket.copy(source, spec, &write.condition).await?)
             }
             Source::Archive if small => {
                 let blob = self.area.blob(&file.sha256);

@@ -5,6 +5,7 @@ mod history;
 mod invalidation;
 mod order;
 mod removal;
+mod restore;
 mod rollback;
 mod shrink;
 
@@ -13,5 +14,6 @@ pub(crate) use history::{CacheControl, HashedName, promote};
 pub use invalidation::{InvalidationMode, MAX_PATHS, MAX_WILDCARDS, UrlPrefix, covering_paths};
 pub use order::{OrderedRelease, Ordering, compare};
 pub(crate) use removal::RemovedPages;
+pub(crate) use restore::{Overwritten, overwritten, restoring_writes};
 pub use rollback::{Consequence, IfLive, RollbackTo, consequence, previous, rollback_target, unfinished_retreat};
 pub use shrink::{MaxShrink, Shrink};

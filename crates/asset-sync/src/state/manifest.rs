@@ -150,8 +150,7 @@ impl Manifest {
         self.files.binary_search_by(|f| f.key.cmp(key)).ok().map(|i| &self.files[i])
     }
 
-    /// The two objects it is stored as: entry files, then fingerprinted files. Two, so that a
-    /// rollback need not read what it does not change.
+    /// The two objects it is stored as: entry files, then fingerprinted files.
     pub fn encode(&self) -> (Bytes, Bytes) {
         let part = |kind, fingerprinted| {
             lines::encode(
@@ -172,18 +171,10 @@ impl Manifest {
         (part(ENTRIES, false), part(ASSETS, true))
     }
 
-    /// Reads the entry files' part.
+    /// Reads what [`Manifest::encode`] wrote: the key and the bytes of both parts.
     ///
     /// # Errors
-    /// [`StateError`] naming `key` if the bytes are not what [`Manifest::encode`] writes.
-    pub fn decode_entries(key: &str, bytes: &[u8]) -> Result<Self, StateError> {
-        Self::decode_part(key, ENTRIES, bytes)
-    }
-
-    /// Reads both parts.
-    ///
-    /// # Errors
-    /// As [`Manifest::decode_entries`].
+    /// [`StateError`] naming the key of the part that is not what was written.
     pub fn decode(entries: (&str, &[u8]), assets: (&str, &[u8])) -> Result<Self, StateError> {
         let mut files = Self::decode_part(entries.0, ENTRIES, entries.1)?.files;
         files.append(&mut Self::decode_part(assets.0, ASSETS, assets.1)?.files);

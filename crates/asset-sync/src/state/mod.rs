@@ -71,3 +71,10 @@ pub enum StateError {
         key: String,
     },
 }
+
+impl StateError {
+    /// Whether the object is lost or was damaged, as opposed to one that a later version wrote.
+    pub(crate) fn is_damage(&self) -> bool {
+        !matches!(self, Self::Newer { .. })
+    }
+}

@@ -169,3 +169,18 @@ async fn an_edit_that_keeps_our_metadata_is_found() {
         assert_eq!(world.deploy(&site, "1.0.0").await.unwrap().result, Outcome::Unchanged);
     }
 }
+
+/// A rollback reads no inventory of its own making, and finds the edit all the same.
+#[tokio::test(start_paused = true)]
+async fn a_rollback_repairs_what_was_edited_outside() {
+    let world = World::new();
+    let (first, second) = (world.site(&v1()), world.site(&v2()));
+    world.deploy(&first, "1.0.0").await.unwrap();
+    world.deploy(&second, "2.0.0").await.unwrap();
+    world.pass(jiff::SignedDuration::from_secs(5));
+    // The same in both releases.
+    world.rewrite_keeping_metadata("logo.svg", b"<sv9/>").await;
+    let back = asset_sync::deploy::RollbackTo::Previous;
+    world.deployer().rollback(&back, None, &tokio_util::sync::CancellationToken::new()).await.unwrap();
+    world.assert_serves(&first);
+}
