@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, StreamExt as _};
 
 use tokio_util::sync::CancellationToken;
 
@@ -12,9 +12,8 @@ use super::publish::{Finish, until};
 use super::report::{InvalidationReport, Outcome, Report};
 use super::session::Session;
 use crate::bucket::{Bucket as _, BucketErrorKind, ETag, MAX_BATCH};
-use crate::digest::Sha256;
 use crate::error::{Error, Refusal};
-use crate::plan::{Adopt, Claims, Diff, DiffInput, Obsolete, ToInspect, covering_paths};
+use crate::plan::{Adopt, Claims, Diff, DiffInput, Needed, Obsolete, ToInspect, covering_paths};
 use crate::progress::{Event, Step};
 use crate::site::{Key, Role};
 use crate::state::{Current, Inventory, Manifest, ReleaseId, ReleaseRecord};
@@ -33,25 +32,6 @@ pub(super) struct Pruned<'a> {
 
 fn check_finished(current: &Current) -> Result<(), Error> {
     if current.pending.is_some() { Err(Refusal::Unfinished.into()) } else { Ok(()) }
-}
-
-/// What kept releases need.
-#[derive(Debug, Default)]
-struct Needed {
-    keys: HashSet<Key>,
-    blobs: HashSet<Sha256>,
-}
-
-impl Needed {
-    /// Marks what `manifest` needs. Files of `demoted` names may be restored from the archive too.
-    fn mark(&mut self, manifest: &Manifest, demoted: &HashSet<&Key>) {
-        for file in &manifest.files {
-            self.keys.insert(file.key.clone());
-            if file.role != Role::Fingerprinted || demoted.contains(&file.key) {
-                self.blobs.insert(file.sha256);
-            }
-        }
-    }
 }
 
 impl Deployer {
@@ -116,16 +96,19 @@ impl Deployer {
     ) -> Result<(Finish, Inventory, Vec<InvalidationReport>), Error> {
         let Pruned { live, desired, mut inventory, claims } = after;
         let current = session.current().await;
-        let expired = current.expired(self.options.keep_releases, self.options.grace, self.now());
+        let mut expired = current.expired(self.options.keep_releases, self.options.grace, self.now());
         let (pages, others): (Vec<&Obsolete>, Vec<&Obsolete>) = obsolete.iter().partition(|o| o.with_switch);
         let kept: Vec<ReleaseRecord> =
             current.releases.iter().filter(|r| r.id != *live && !expired.contains(&r.id)).cloned().collect();
         let mut doomed = pages;
         let mut needed = None;
         if !expired.is_empty() {
-            let marked = self.mark(desired, &inventory, kept).await?;
-            doomed.extend(others.into_iter().filter(|o| !marked.keys.contains(&o.key)));
-            needed = Some(marked);
+            needed = self.needed(desired, kept).await?;
+            match &needed {
+                Some(needed) => doomed.extend(others.into_iter().filter(|o| !needed.key(&o.key))),
+                // Another time: what they have is on record as long as they are.
+                None => expired.clear(),
+            }
         }
         let mut invalidations = Vec::new();
         if !doomed.is_empty() {
@@ -134,7 +117,7 @@ impl Deployer {
                 let mut known = claims.clone();
                 if doomed.iter().any(|o| !o.confirmed) {
                     for id in &expired {
-                        for file in self.read_manifest_if_any(id).await?.into_iter().flat_map(|m| m.files) {
+                        for file in self.read_manifest_if_sound(id).await?.into_iter().flat_map(|m| m.files) {
                             known.entry(file.key.clone()).or_default().push(file);
                         }
                     }
@@ -162,26 +145,35 @@ impl Deployer {
         Ok((Finish { expired, ..Finish::default() }, inventory, invalidations))
     }
 
-    async fn mark(&self, live: &Manifest, inventory: &Inventory, kept: Vec<ReleaseRecord>) -> Result<Needed, Error> {
+    /// What the live release and those that are kept need; `None`, with a warning, if a manifest of a kept one is
+    /// damaged or lost.
+    async fn needed(&self, live: &Manifest, kept: Vec<ReleaseRecord>) -> Result<Option<Needed>, Error> {
         let mut needed = Needed::default();
-        let demoted: HashSet<&Key> = inventory.records.iter().filter(|r| r.demoted).map(|r| &r.key).collect();
-        needed.mark(live, &demoted);
+        needed.add(live);
         let mut manifests = stream::iter(kept)
             .map(|release| async move {
-                if release.activated_at.is_some() {
+                let manifest = if release.activated_at.is_some() {
                     self.read_manifest(&release.id).await.map(Some)
                 } else {
                     // Given up, perhaps half switched: whoever saw its pages still needs its files.
                     self.read_manifest_if_any(&release.id).await
-                }
+                };
+                (release.id, manifest)
             })
             .buffer_unordered(MANIFESTS_AT_ONCE);
-        while let Some(manifest) = manifests.try_next().await? {
-            if let Some(manifest) = manifest {
-                needed.mark(&manifest, &demoted);
+        while let Some((id, manifest)) = manifests.next().await {
+            match manifest {
+                Ok(manifest) => manifest.iter().for_each(|manifest| needed.add(manifest)),
+                Err(Error::State(error)) if error.is_damage() => {
+                    self.warn(format!(
+                        "{error}. Nothing is pruned until release {id} expires, since what it needs is unknown; no rollback to it is possible"
+                    ));
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(needed)
+        Ok(Some(needed))
     }
 
     /// Leaves out objects that somebody else has replaced since we wrote them.
@@ -249,16 +241,18 @@ impl Deployer {
         let doomed: Vec<(String, Option<ETag>)> = listed
             .into_iter()
             .filter(|(key, _)| {
-                key.strip_prefix(&prefix)
-                    .and_then(|name| name.parse().ok())
-                    .is_some_and(|sha| !needed.blobs.contains(&sha))
+                key.strip_prefix(&prefix).and_then(|name| name.parse().ok()).is_some_and(|sha| !needed.blob(&sha))
             })
             .map(|(key, etag)| (key, Some(etag)))
             .collect();
         for batch in doomed.chunks(MAX_BATCH) {
             session.check()?;
             for result in self.state.delete(batch).await? {
-                result?;
+                match result {
+                    // Somebody wrote it anew, and so needs it.
+                    Err(error) if error.kind == BucketErrorKind::PreconditionFailed => {}
+                    deleted => deleted?,
+                }
             }
         }
         Ok(())

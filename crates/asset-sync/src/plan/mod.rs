@@ -7,6 +7,7 @@ mod order;
 mod removal;
 mod restore;
 mod rollback;
+mod retention;
 mod shrink;
 
 pub use diff::{Adopt, Claims, Diff, DiffInput, Inspection, Obsolete, Obstacle, Reason, ToInspect, Write, demote};
@@ -16,4 +17,5 @@ pub use order::{OrderedRelease, Ordering, compare};
 pub(crate) use removal::RemovedPages;
 pub(crate) use restore::{Overwritten, overwritten, restoring_writes};
 pub use rollback::{Consequence, IfLive, RollbackTo, consequence, previous, rollback_target, unfinished_retreat};
+pub(crate) use retention::Needed;
 pub use shrink::{MaxShrink, Shrink};
