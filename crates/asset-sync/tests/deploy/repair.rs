@@ -184,3 +184,16 @@ async fn a_rollback_repairs_what_was_edited_outside() {
     world.deployer().rollback(&back, None, &tokio_util::sync::CancellationToken::new()).await.unwrap();
     world.assert_serves(&first);
 }
+
+/// Nothing is on record but the manifest: the length gives the edit away. Shown to fail when only hashes are compared.
+#[tokio::test(start_paused = true)]
+async fn an_edit_that_keeps_our_metadata_is_found_without_the_inventory() {
+    let world = World::new();
+    let site = world.site(&v1());
+    world.deploy(&site, "1.0.0").await.unwrap();
+    let inventory = world.store.snapshot("site").into_keys().find(|k| k.contains("/inventory/")).unwrap();
+    world.store.remove("site", &inventory);
+    world.rewrite_keeping_metadata("robots.txt", b"HACKED, AND LONGER").await;
+    world.deploy(&site, "1.0.0").await.unwrap();
+    world.assert_serves(&site);
+}
