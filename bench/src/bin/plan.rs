@@ -194,6 +194,7 @@ impl Bucket for Simulated {
             last_modified: Some(WRITTEN),
             headers: Headers::default(),
             sha256: None,
+            sha256_is_computed: false,
         };
         let pieces = stream::unfold(file, move |file| async move {
             let mut piece = Vec::with_capacity(PIECE);

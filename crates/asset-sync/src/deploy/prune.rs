@@ -42,7 +42,7 @@ impl Deployer {
     /// [`Refusal::Unfinished`] while a deployment or rollback is half done; else as
     /// [`Deployer::deploy`].
     pub async fn prune(&self, stop: &CancellationToken) -> Result<Report, Error> {
-        self.for_one_run().run_prune(stop).await
+        Box::pin(self.for_one_run().run_prune(stop)).await
     }
 
     async fn run_prune(&self, stop: &CancellationToken) -> Result<Report, Error> {

@@ -11,7 +11,7 @@ use crate::digest::{Hasher, Sha256};
 use crate::plan::Reason;
 use crate::progress::Step;
 use crate::site::{Evidence, Fingerprint, Key, Role, Site, SiteFile};
-use crate::state::{Manifest, ReleaseRecord};
+use crate::state::ReleaseRecord;
 use crate::verify::Verdict;
 
 /// A number of files and their bytes.
@@ -370,9 +370,4 @@ impl Deployer {
             warnings: sums.warnings,
         }
     }
-}
-
-/// The tally of a whole manifest.
-pub(super) fn tally(manifest: &Manifest) -> Tally {
-    Tally::of(manifest.files.iter().map(|f| f.size))
 }

@@ -47,7 +47,7 @@ impl Deployer {
         if_live: Option<&IfLive>,
         stop: &CancellationToken,
     ) -> Result<Report, Error> {
-        self.for_one_run().run_rollback(to, if_live, stop).await
+        Box::pin(self.for_one_run().run_rollback(to, if_live, stop)).await
     }
 
     async fn run_rollback(

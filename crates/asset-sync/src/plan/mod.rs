@@ -6,8 +6,8 @@ mod invalidation;
 mod order;
 mod removal;
 mod restore;
-mod rollback;
 mod retention;
+mod rollback;
 mod shrink;
 
 pub use diff::{Adopt, Claims, Diff, DiffInput, Inspection, Obsolete, Obstacle, Reason, ToInspect, Write, demote};
@@ -16,6 +16,6 @@ pub use invalidation::{InvalidationMode, MAX_PATHS, MAX_WILDCARDS, UrlPrefix, co
 pub use order::{OrderedRelease, Ordering, compare};
 pub(crate) use removal::RemovedPages;
 pub(crate) use restore::{Overwritten, overwritten, restoring_writes};
-pub use rollback::{Consequence, IfLive, RollbackTo, consequence, previous, rollback_target, unfinished_retreat};
 pub(crate) use retention::Needed;
+pub use rollback::{Consequence, IfLive, RollbackTo, consequence, previous, rollback_target, unfinished_retreat};
 pub use shrink::{MaxShrink, Shrink};

@@ -30,7 +30,7 @@ fn is_named(release: &ReleaseRecord, name: &str) -> bool {
     release.id.as_str() == name || release.version == name
 }
 
-fn was_live(release: &&ReleaseRecord) -> bool {
+fn was_live(release: &ReleaseRecord) -> bool {
     release.activated_at.is_some()
 }
 
@@ -39,9 +39,14 @@ fn was_live(release: &&ReleaseRecord) -> bool {
 pub fn previous(current: &Current) -> Option<&ReleaseRecord> {
     let Some(live) = current.live_release() else {
         // The first deployment died in its switch: at most what it replaced is on record.
-        return current.releases.iter().filter(was_live).filter(|r| !r.rolled_back).max_by_key(|r| r.superseded_at);
+        return current
+            .releases
+            .iter()
+            .filter(|r| was_live(r))
+            .filter(|r| !r.rolled_back)
+            .max_by_key(|r| r.superseded_at);
     };
-    let fits = |r: &ReleaseRecord| was_live(&r) && !r.rolled_back && r.tree != live.tree;
+    let fits = |r: &ReleaseRecord| was_live(r) && !r.rolled_back && r.tree != live.tree;
     let mut seen = HashSet::from([&live.id]);
     let mut at = live;
     while let Some(release) = at.replaced.as_ref().filter(|id| seen.insert(*id)).and_then(|id| current.release(id)) {
@@ -93,7 +98,7 @@ pub fn rollback_target<'a>(
     let is_mixed = half.is_some() || pending.is_some_and(|p| p.mixed);
     let target = match to {
         RollbackTo::Named(name) => {
-            let named = current.releases.iter().filter(was_live).filter(|r| is_named(r, name));
+            let named = current.releases.iter().filter(|r| was_live(r)).filter(|r| is_named(r, name));
             named.max_by_key(|r| r.activated_at).ok_or_else(|| no_such_release(current, name))?
         }
         RollbackTo::Previous => {
@@ -132,7 +137,7 @@ fn is_visible(current: &Current, half: Option<&ReleaseId>, if_live: &IfLive) -> 
 }
 
 fn no_such_release(current: &Current, name: &str) -> Error {
-    let kept = current.releases.iter().filter(was_live);
+    let kept = current.releases.iter().filter(|r| was_live(r));
     let kept: Vec<String> = kept.map(|r| format!("{} (version {})", r.id, r.version)).collect();
     let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
     Error::NoSuchRelease(format!("no kept release is named {name:?}; there are: {kept}"))
@@ -165,12 +170,11 @@ pub fn consequence(
     previous: Option<&ReleaseRecord>,
 ) -> Consequence<'_> {
     match (fault, on_failure, previous) {
-        (None, ..) => Consequence::Accept,
         (Some(Fault::Wrong), OnFailure::RollBack, Some(previous)) => Consequence::GoBack(previous),
         // An edge that serves the release before serves it whatever is in the bucket.
         (Some(Fault::Wrong | Fault::Stale), ..) => Consequence::Fail,
         (Some(_), ..) if required => Consequence::Fail,
-        (Some(_), ..) => Consequence::Accept,
+        (Some(_) | None, ..) => Consequence::Accept,
     }
 }
 
