@@ -164,16 +164,25 @@ async fn a_retry_after_a_cut_automatic_rollback_finishes_it() {
     }
 }
 
+/// The archive is emptied while the site is looked at.
 #[tokio::test(start_paused = true)]
 async fn an_impossible_automatic_rollback_is_a_failed_verification() {
-    let world = World::new();
-    run(&world, looking(&world), &world.site(&v1()), "1.0.0").await.unwrap();
-    for key in world.store.snapshot(BUCKET).into_keys().filter(|k| k.contains("/blobs/")) {
-        world.store.remove(BUCKET, &key);
+    struct Emptying(asset_sync::bucket::MemoryStore);
+    #[async_trait]
+    impl Verifier for Emptying {
+        async fn verify(&self, expected: Expected<'_>) -> Verdict {
+            for key in self.0.snapshot(BUCKET).into_keys().filter(|k| k.contains("/blobs/")) {
+                self.0.remove(BUCKET, &key);
+            }
+            Against(BAD.len() as u64).verify(expected).await
+        }
     }
+    let world = World::new();
+    let options = Options { verifier: Some(Arc::new(Emptying(world.store.clone()))), ..world.options() };
+    run(&world, world.options(), &world.site(&v1()), "1.0.0").await.unwrap();
     let second = bad(&world);
     for _ in 0..2 {
-        let failed = not_verified(run(&world, looking(&world), &second, "2.0.0").await);
+        let failed = not_verified(run(&world, options.clone(), &second, "2.0.0").await);
         assert!(failed.rolled_back_to.is_none());
         let why = failed.rollback_failed.clone().unwrap();
         assert!(why.contains("cannot be restored"), "{why}");

@@ -177,13 +177,16 @@ async fn a_store_that_never_recovers_ends_the_run_with_the_request_id() {
         assert_eq!(error.class(), ErrorClass::Transient, "{context}: {error}");
         let text = error.to_string();
         assert!(text.contains(code) && text.contains("STANDIN0000"), "{context}: {text}");
-        assert!(text.contains(&format!("gave up after {ATTEMPTS} attempts")), "{context}: {text}");
+        // A throttled attempt does not count where a request that was under way got through meanwhile.
+        let attempts = ATTEMPTS..=ATTEMPTS + 2;
+        let is_told = attempts.clone().any(|count| text.contains(&format!("gave up after {count} attempts")));
+        assert!(is_told, "{context}: {text}");
         // Reads go side by side: it may be another's than the first one's.
         let after = &requests[usize::try_from(request.number).unwrap() - 1..];
         assert!(after.iter().any(|r| text.starts_with(r.operation)), "{context}: {text}");
         // What failed, up to three requests side by side, and the attempt to give the lease back.
         let asked = world.servers.faults().total() as u64;
-        assert!(asked < request.number + 4 * u64::from(ATTEMPTS), "{context}: {asked} requests");
+        assert!(asked < request.number + 4 * u64::from(ATTEMPTS + 2), "{context}: {asked} requests");
         scene.assert_recovers(&world, &context).await;
     });
 }

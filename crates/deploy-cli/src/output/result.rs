@@ -102,6 +102,9 @@ struct NotVerifiedDetails<'a> {
     observations: &'a [Observation],
     /// What is live instead; `null` where the release stays live.
     rolled_back_to: Option<&'a NamedRelease>,
+    /// Why nothing else could be made live, where that was tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollback_failed: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -177,6 +180,7 @@ impl<'a> FailureDetails<'a> {
             version: &seen.release.version,
             observations: &seen.observations,
             rolled_back_to: seen.rolled_back_to.as_ref(),
+            rollback_failed: seen.rollback_failed.as_deref(),
         });
         Self { error: ErrorDetails::new(failure), not_verified }
     }
