@@ -59,7 +59,9 @@ impl Deployer {
         let (current, etag) = until(stop, self.read_current()).await?;
         self.warn_of_other_environment(&current);
         let Some(target) = rollback_target(&current, to, if_live)?.cloned() else {
-            return Ok(self.unchanged_report(&current));
+            // With a condition nothing is done where it is not met.
+            let seen = if if_live.is_none() { until(stop, self.look_at_suspect(&current)).await? } else { None };
+            return Ok(Report { seen, ..self.unchanged_report(&current) });
         };
         let lease = self.take_lease((current.clone(), etag), |_| {}, stop);
         let (session, as_seen) = self.step(Step::Lease, 0, 0, lease).await?;

@@ -12,7 +12,7 @@ use crate::bucket::read_all;
 use crate::error::{Error, ErrorClass, NotVerified};
 use crate::plan::{Consequence, consequence, previous};
 use crate::progress::Step;
-use crate::state::{Current, Manifest, Operation, ReleaseFile, ReleaseRecord};
+use crate::state::{Current, Manifest, Operation, ReleaseFile, ReleaseId, ReleaseRecord};
 use crate::verify::{Contents, Expected, Fault, Observation, OnFailure, Verdict, Verifier};
 
 /// How many observations of a kind are told one by one.
@@ -119,18 +119,57 @@ impl Deployer {
         }
     }
 
-    /// Looks at a release that a rollback made live. Nothing is done about what is seen: there is no better one to go to.
+    /// Looks at a release that a rollback made live. It stays, whatever is seen: there is no better one to go to.
     pub(super) async fn look_at_restored(
         &self,
         session: &Session,
         release: &ReleaseRecord,
     ) -> Result<(Option<NotVerified>, Option<Seen>), Error> {
+        let before = session.current().await;
+        let (failed, seen) = self.look_at_record(&before, release).await?;
+        let evidence = failed.as_ref().filter(|f| is_against(f.fault)).map(|f| f.observations.clone());
+        self.record_evidence(session, &before, &release.id, &evidence.unwrap_or_default()).await?;
+        Ok((failed, seen))
+    }
+
+    /// Looks again at the live release where an earlier run saw that it is wrong.
+    pub(super) async fn look_at_suspect(&self, current: &Current) -> Result<Option<Seen>, Error> {
+        match current.live_release().filter(|live| !live.found_wrong.is_empty()) {
+            None => Ok(None),
+            Some(live) => match self.look_at_record(current, live).await? {
+                (Some(failed), _) => Err(failed.into()),
+                (None, seen) => Ok(seen),
+            },
+        }
+    }
+
+    /// Looks at a release on record; gives what makes the run fail.
+    async fn look_at_record(
+        &self,
+        current: &Current,
+        release: &ReleaseRecord,
+    ) -> Result<(Option<NotVerified>, Option<Seen>), Error> {
         let Some(verifier) = &self.options.verifier else { return Ok((None, None)) };
         let manifest = self.read_manifest(&release.id).await?;
-        let verdict = self.look_once(&**verifier, &session.current().await, &manifest).await?;
+        let verdict = self.look_once(&**verifier, current, &manifest).await?;
         let failed = self.judge(&verdict, release);
         let fails = consequence(verdict.fault(), self.options.verification_required, OnFailure::Keep, None);
         Ok((failed.filter(|_| fails == Consequence::Fail), Some(Seen::from(&verdict))))
+    }
+
+    /// Puts on record what speaks against a release, or that nothing does any more.
+    async fn record_evidence(
+        &self,
+        session: &Session,
+        before: &Current,
+        id: &ReleaseId,
+        evidence: &[Observation],
+    ) -> Result<(), Error> {
+        let is_known = before.release(id).is_some_and(|release| !release.found_wrong.is_empty());
+        if self.options.verifier.is_some() && (is_known || !evidence.is_empty()) {
+            session.update(|current| current.set_found_wrong(id, evidence)).await?;
+        }
+        Ok(())
     }
 
     /// Looks at the release that has just gone live; rolls back where there is positive evidence
@@ -142,15 +181,13 @@ impl Deployer {
             self.warn_some(&known, "seen to be wrong by an earlier run, and not looked at now: ");
             return Ok(Looked::Stays(None, None));
         };
-        let mut before = session.current().await;
+        let before = session.current().await;
         let verdict = self.look_once(&**verifier, &before, &decision.desired).await?;
         let seen = Some(Seen::from(&verdict));
         let failed = self.judge(&verdict, &decision.release);
-        let is_wrong = matches!(verdict.fault(), Some(Fault::Wrong | Fault::Stale));
-        if is_wrong || before.release(id).is_some_and(|r| !r.found_wrong.is_empty()) {
-            let evidence = if is_wrong { verdict.evidence() } else { Vec::new() };
-            before = session.update(|current| current.set_found_wrong(id, &evidence)).await?;
-        }
+        let evidence = if verdict.fault().is_some_and(is_against) { verdict.evidence() } else { Vec::new() };
+        self.record_evidence(session, &before, id, &evidence).await?;
+        let before = session.current().await;
         let Options { verification_required, on_failure, .. } = self.options;
         match (consequence(verdict.fault(), verification_required, on_failure, previous(&before)), failed) {
             (Consequence::GoBack(target), Some(failed)) => {
@@ -214,6 +251,11 @@ impl Deployer {
             }
         }
     }
+}
+
+/// Whether a later run of the same release must look again.
+fn is_against(fault: Fault) -> bool {
+    matches!(fault, Fault::Wrong | Fault::Stale)
 }
 
 impl Looked {

@@ -8,7 +8,9 @@ use asset_sync::bucket::{BucketErrorKind, MemoryFault};
 use asset_sync::cdn::{CdnErrorKind, InvalidationStatus, MemoryCdnFault};
 use asset_sync::deploy::{Options, RollbackTo};
 use asset_sync::site::{Role, Site};
-use asset_sync::{Error, Headers};
+use asset_sync::verify::{Expected, Observation, Verdict, Verifier};
+use asset_sync::{Error, ErrorClass, Headers};
+use async_trait::async_trait;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
@@ -200,6 +202,92 @@ async fn so_is_a_rollback() {
 async fn so_is_a_prune() {
     let options = |world: &World| Options { keep_releases: 0, ..world.options() };
     cut_everywhere(options, Action::Prune).await;
+}
+
+/// Sees that a release is wrong where it has this file, and that any other is right.
+struct Against(&'static str);
+
+#[async_trait]
+impl Verifier for Against {
+    async fn verify(&self, expected: Expected<'_>) -> Verdict {
+        let is_wrong = expected.manifest.files.iter().any(|file| file.key.as_str() == self.0);
+        let seen = Observation { url: "https://x/app.js".into(), what: "other bytes".into() };
+        Verdict { right: 1, wrong: if is_wrong { vec![seen] } else { Vec::new() }, ..Verdict::default() }
+    }
+}
+
+fn against(file: &'static str) -> impl Fn(&World) -> Options {
+    move |world: &World| Options { verifier: Some(Arc::new(Against(file))), ..world.options() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_is_one_that_is_seen_to_be_right() {
+    cut_everywhere(against("no such file"), Action::Deploy).await;
+    cut_everywhere(against("no such file"), Action::Rollback).await;
+}
+
+/// However the run was cut, the release before is live in the end, and it is told that the new one was wrong.
+#[tokio::test(start_paused = true)]
+async fn a_deployment_that_is_seen_to_be_wrong_is_taken_back_wherever_it_was_cut() {
+    let options: &dyn Fn(&World) -> Options = &against("new/index.html");
+    let action = Action::Deploy;
+    let (world, sites) = prepared(options, &action).await;
+    let count = arm(&world, Cut::Error, u64::MAX);
+    let error = action.run(&world, &options(&world), &sites).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Verification, "{error}");
+    let (expected, requests) = (world.visible(), count.load(Ordering::SeqCst));
+    for at in 1..=requests {
+        for cut in CUTS {
+            let context = format!("cut by {cut:?} at request {at} of {requests}");
+            let (world, sites) = prepared(options, &action).await;
+            arm(&world, cut, at);
+            let first = action.run(&world, &options(&world), &sites).await.unwrap_err();
+            disarm(&world);
+            assert_unhurt(&world, &[&sites.first], &context);
+            let second = action.run(&world, &options(&world), &sites).await.unwrap_err();
+            match second.class() {
+                ErrorClass::Verification => {}
+                // All was on record but the end of the first run.
+                ErrorClass::Conflict => assert!(
+                    first.class() == ErrorClass::Verification || at + 2 > requests,
+                    "{context}: nobody was told: {first}, then {second}"
+                ),
+                other => panic!("{context}: {other:?}: {second}"),
+            }
+            assert_unhurt(&world, &[&sites.first], &context);
+            assert_settled(&world, &context);
+            assert_eq!(world.current().live_release().unwrap().version, "1.0.0", "{context}");
+            assert_eq!(world.visible(), expected, "{context}");
+        }
+    }
+}
+
+/// There is no better release to go to: the rollback stays, and each run says that the site is wrong.
+#[tokio::test(start_paused = true)]
+async fn a_rollback_that_is_seen_to_be_wrong_is_told_wherever_it_was_cut() {
+    let options: &dyn Fn(&World) -> Options = &|world: &World| world.options();
+    let looking = against("old/index.html");
+    let action = Action::Rollback;
+    let (world, sites) = prepared(options, &action).await;
+    let count = arm(&world, Cut::Error, u64::MAX);
+    let error = action.run(&world, &looking(&world), &sites).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Verification, "{error}");
+    let (expected, requests) = (world.visible(), count.load(Ordering::SeqCst));
+    for at in 1..=requests {
+        for cut in CUTS {
+            let context = format!("cut by {cut:?} at request {at} of {requests}");
+            let (world, sites) = prepared(options, &action).await;
+            arm(&world, cut, at);
+            action.run(&world, &looking(&world), &sites).await.unwrap_err();
+            disarm(&world);
+            for _ in 0..2 {
+                let error = action.run(&world, &looking(&world), &sites).await.expect_err(&context);
+                assert_eq!(error.class(), ErrorClass::Verification, "{context}: {error}");
+            }
+            assert_settled(&world, &context);
+            assert_eq!(world.visible(), expected, "{context}");
+        }
+    }
 }
 
 /// Promise 3: a deployment that died after the switch owes its invalidation, and the next run pays
