@@ -144,6 +144,18 @@ pub enum Refusal {
     /// A deployment or rollback is half done.
     #[error("a deployment or rollback of this target is not finished: run it again, or roll back, before pruning")]
     Unfinished,
+    /// Another target lies where files of the site must go.
+    #[error(
+        "{key}{} of the site would go where another target lies, at {prefix} within this one. Nothing was written. Leave these files out of this site, or deploy them to that target", if *.more == 0 { String::new() } else { format!(" and {more} other file(s)") }
+    )]
+    NestedTarget {
+        /// The place of that target, relative to this one.
+        prefix: String,
+        /// The first of the files.
+        key: String,
+        /// How many more there are.
+        more: usize,
+    },
     /// The target is another environment's.
     #[error(
         "this run deploys to environment {wanted:?}, and the live release of this target was deployed to {live:?}. Nothing was written. Check which bucket and prefix are meant; to take the target over, allow the change of environment for one run"

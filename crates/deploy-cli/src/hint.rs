@@ -171,6 +171,9 @@ fn refusal_hint(refusal: &Refusal) -> Option<String> {
                 shrink.live
             )
         }
+        Refusal::NestedTarget { .. } => {
+            "A rule in the file that DEPLOY_RULES names leaves files out: [[rule]], glob = \"…\", include = false".to_owned()
+        }
         Refusal::OtherEnvironment { .. } => {
             "DEPLOY_BUCKET and DEPLOY_PREFIX name the target, DEPLOY_ENVIRONMENT this run's environment; DEPLOY_ALLOW_ENVIRONMENT_CHANGE=true takes the target over".to_owned()
         }

@@ -1,6 +1,6 @@
 //! From what was read to what will be done: still nothing written.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -144,6 +144,7 @@ impl Deployer {
         let mut snapshot = snapshot;
         let (diff, inspected) =
             self.settle(&desired, &snapshot.inventory, &snapshot.claims, &mut snapshot.listed).await?;
+        check_nested(&snapshot, &desired, &diff)?;
         self.check_obstacles(&desired, &diff)?;
         check_switchable(&desired, &diff)?;
         let paths = self.stale_paths(&desired, &diff);
@@ -378,6 +379,24 @@ impl Deployer {
                 }
             }
         }
+    }
+}
+
+/// Refuses to write where another target lies.
+pub(super) fn check_nested(snapshot: &Snapshot, desired: &Manifest, diff: &Diff) -> Result<(), Error> {
+    // An object that is taken is both.
+    let changed: BTreeSet<usize> =
+        diff.writes.iter().map(|w| w.file).chain(diff.obstacles.iter().map(|o| o.file)).collect();
+    let mut inside = changed
+        .into_iter()
+        .map(|file| &desired.files[file].key)
+        .filter_map(|key| Some((snapshot.nested.owner(key)?, key)));
+    match inside.next() {
+        Some((prefix, key)) => {
+            let (prefix, key, more) = (prefix.to_owned(), key.to_string(), inside.count());
+            Err(Refusal::NestedTarget { prefix, key, more }.into())
+        }
+        None => Ok(()),
     }
 }
 

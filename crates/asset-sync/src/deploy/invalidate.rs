@@ -88,7 +88,7 @@ impl Deployer {
                 // Nobody visits what is gone, and nobody asks for it any more.
                 Err(error) if self.is_given_up(distribution, &error) => {
                     self.warn(format!(
-                        "an earlier run owed an invalidation to the distribution {distribution}, which no longer exists; the debt is struck out"
+                        "an earlier run owed an invalidation to the distribution {distribution}, which this run does not name and cannot invalidate ({error}): the debt is struck out"
                     ));
                     self.strike_out(debt, session).await?;
                     return Ok(None);
@@ -111,7 +111,8 @@ impl Deployer {
     }
 
     fn is_given_up(&self, distribution: &String, error: &CdnError) -> bool {
-        error.kind == CdnErrorKind::NoSuchDistribution && !self.options.distributions.contains(distribution)
+        matches!(error.kind, CdnErrorKind::NoSuchDistribution | CdnErrorKind::Denied)
+            && !self.options.distributions.contains(distribution)
     }
 
     async fn strike_out(&self, debt: &InvalidationDebt, session: &Session) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::decide::{Decision, is_staged};
+use super::decide::{Decision, check_nested, is_staged};
 use super::prune::Pruned;
 use super::report::{InvalidationReport, Outcome, Report, Seen};
 use super::session::Session;
@@ -346,6 +346,7 @@ impl Deployer {
         let mut snapshot = self.step(Step::Read, 0, 0, self.snapshot()).await?;
         let (diff, inspected) =
             self.settle(&before.desired, &snapshot.inventory, &snapshot.claims, &mut snapshot.listed).await?;
+        check_nested(&snapshot, &before.desired, &diff)?;
         self.check_obstacles(&before.desired, &diff)?;
         let paths = self.stale_paths(&before.desired, &diff);
         Ok(Decision { snapshot, diff, inspected, paths, known: true, ..before })

@@ -178,6 +178,7 @@ impl Deployer {
         let mut snapshot = self.snapshot().await?;
         // What it had is ours, whatever stands there.
         snapshot.inventory.add_unseen(desired);
+        snapshot.leave_out_nested();
         let (diff, inspected) =
             self.settle(desired, &snapshot.inventory, &snapshot.claims, &mut snapshot.listed).await?;
         let input = DiffInput {
@@ -188,7 +189,8 @@ impl Deployer {
             inspected: &inspected,
             adopt: Adopt::Refuse,
         };
-        let writes = restoring_writes(&input, &diff);
+        let mut writes = restoring_writes(&input, &diff);
+        writes.retain(|write| snapshot.nested.owner(&desired.files[write.file].key).is_none());
         let overwritten = overwritten(&input, &writes);
         self.check_archive(target, desired, &writes).await?;
         // Pages are deleted when nothing is left to write.

@@ -7,7 +7,7 @@ use futures::try_join;
 use super::Deployer;
 use crate::bucket::{Bucket as _, BucketErrorKind, ETag, ListedObject, Sink, read_into};
 use crate::error::Error;
-use crate::plan::Claims;
+use crate::plan::{Claims, NestedTargets};
 use crate::site::Key;
 use crate::state::{Current, Inventory, Manifest, ReleaseId, StateError};
 
@@ -26,6 +26,19 @@ pub(super) struct Snapshot {
     pub(super) claims: Claims,
     /// Objects under the prefix, keys relative to it, sorted, without the state area.
     pub(super) listed: Vec<ListedObject>,
+    /// Targets below this one. What is theirs is neither in the inventory nor claimed.
+    pub(super) nested: NestedTargets,
+}
+
+impl Snapshot {
+    /// Forgets what belongs to targets below this one.
+    pub(super) fn leave_out_nested(&mut self) {
+        let Self { nested, inventory, claims, .. } = self;
+        if !nested.prefixes().is_empty() {
+            inventory.records.retain(|record| nested.owner(&record.key).is_none());
+            claims.retain(|key, _| nested.owner(key).is_none());
+        }
+    }
 }
 
 impl Deployer {
@@ -55,7 +68,18 @@ impl Deployer {
         let expected: Vec<&Key> = inventory.keys().collect();
         let listed = self.list_after(first, &expected).await?;
         drop(expected);
-        Ok(Snapshot { current, etag, inventory, claims, listed })
+        let own_state = self.area.current();
+        let own_state = own_state.strip_prefix(&self.target.prefix).filter(|_| self.area.in_target);
+        let nested = own_state.map(|key| NestedTargets::of(&listed, key)).unwrap_or_default();
+        for prefix in nested.prefixes() {
+            self.warn(format!(
+                "another target lies within this one, at {}: its files are left alone",
+                self.key(prefix)
+            ));
+        }
+        let mut snapshot = Snapshot { current, etag, inventory, claims, listed, nested };
+        snapshot.leave_out_nested();
+        Ok(snapshot)
     }
 
     /// The `current` object; the default where there is none.

@@ -3,6 +3,7 @@
 mod diff;
 mod history;
 mod invalidation;
+mod nested;
 mod order;
 mod removal;
 mod restore;
@@ -13,6 +14,7 @@ mod shrink;
 pub use diff::{Adopt, Claims, Diff, DiffInput, Inspection, Obsolete, Obstacle, Reason, ToInspect, Write, demote};
 pub(crate) use history::{CacheControl, HashedName, promote};
 pub use invalidation::{InvalidationMode, MAX_PATHS, MAX_WILDCARDS, UrlPrefix, covering_paths};
+pub(crate) use nested::NestedTargets;
 pub use order::{OrderedRelease, Ordering, compare};
 pub(crate) use removal::RemovedPages;
 pub(crate) use restore::{Overwritten, overwritten, restoring_writes};

@@ -226,6 +226,9 @@ async fn so_is_one_that_is_seen_to_be_right() {
     cut_everywhere(against("no such file"), Action::Rollback).await;
 }
 
+/// Ways after which the run ends; the others are tried again within it.
+const DEATHS: [Cut; 3] = [Cut::Error, Cut::KillBefore, Cut::KillAfter];
+
 /// However the run was cut, the release before is live in the end, and it is told that the new one was wrong.
 #[tokio::test(start_paused = true)]
 async fn a_deployment_that_is_seen_to_be_wrong_is_taken_back_wherever_it_was_cut() {
@@ -237,7 +240,7 @@ async fn a_deployment_that_is_seen_to_be_wrong_is_taken_back_wherever_it_was_cut
     assert_eq!(error.class(), ErrorClass::Verification, "{error}");
     let (expected, requests) = (world.visible(), count.load(Ordering::SeqCst));
     for at in 1..=requests {
-        for cut in CUTS {
+        for cut in DEATHS {
             let context = format!("cut by {cut:?} at request {at} of {requests}");
             let (world, sites) = prepared(options, &action).await;
             arm(&world, cut, at);
@@ -274,7 +277,7 @@ async fn a_rollback_that_is_seen_to_be_wrong_is_told_wherever_it_was_cut() {
     assert_eq!(error.class(), ErrorClass::Verification, "{error}");
     let (expected, requests) = (world.visible(), count.load(Ordering::SeqCst));
     for at in 1..=requests {
-        for cut in CUTS {
+        for cut in DEATHS {
             let context = format!("cut by {cut:?} at request {at} of {requests}");
             let (world, sites) = prepared(options, &action).await;
             arm(&world, cut, at);
@@ -343,6 +346,22 @@ async fn a_debt_to_a_distribution_that_is_gone_is_struck_out_once_nobody_asks_fo
     deploy(&world, &world.options(), &site, "2.0.0").await.unwrap();
     assert!(world.warnings().iter().any(|w| w.contains("E9GONE")), "{:?}", world.warnings());
     assert!(world.invalidated().contains("/index.html"));
+    assert_settled(&world, "without it");
+}
+
+/// The account of an old distribution may be closed to us.
+#[tokio::test(start_paused = true)]
+async fn so_is_one_to_a_distribution_that_is_denied() {
+    let world = World::new();
+    world.cdn.create_distribution("E9OLD");
+    deploy(&world, &world.options(), &world.site(&v1()), "1.0.0").await.unwrap();
+    let (site, old) = (world.site(&v2()), Options { distributions: vec!["E9OLD".to_owned()], ..world.options() });
+    world.cdn.on_call(|call| (call.distribution == "E9OLD").then_some(MemoryCdnFault::Before(CdnErrorKind::Denied)));
+    deploy(&world, &old, &site, "2.0.0").await.unwrap_err();
+    let error = deploy(&world, &old, &site, "2.0.0").await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::NotPermitted, "as long as it is asked for");
+    deploy(&world, &world.options(), &site, "2.0.0").await.unwrap();
+    assert!(world.warnings().iter().any(|w| w.contains("E9OLD")), "{:?}", world.warnings());
     assert_settled(&world, "without it");
 }
 

@@ -9,6 +9,7 @@ mod lease;
 mod lease_under_throttling;
 mod memory;
 mod model;
+mod nested;
 mod order;
 mod pages;
 mod publish;
