@@ -47,6 +47,7 @@ impl Deployer {
 
     async fn run_prune(&self, stop: &CancellationToken) -> Result<Report, Error> {
         let seen = until(stop, self.read_current()).await?;
+        self.warn_of_other_environment(&seen.0);
         check_finished(&seen.0)?;
         let expired = seen.0.expired(self.options.keep_releases, self.options.grace, self.now());
         if expired.is_empty() && seen.0.debts.is_empty() {

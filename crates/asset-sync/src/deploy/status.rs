@@ -81,6 +81,7 @@ impl Deployer {
     /// [`Error`] if the state cannot be read.
     pub async fn status(&self) -> Result<Status, Error> {
         let (current, _) = self.read_current().await?;
+        self.warn_of_other_environment(&current);
         Ok(Status {
             bucket: self.target.bucket.clone(),
             prefix: self.target.prefix.clone(),

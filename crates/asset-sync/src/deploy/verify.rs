@@ -54,6 +54,7 @@ impl Deployer {
     /// [`Error::NoSuchRelease`] where nothing is live; else what reading the state can give.
     pub async fn verify(&self, verifier: &dyn Verifier) -> Result<Verdict, Error> {
         let (current, _) = self.read_current().await?;
+        self.warn_of_other_environment(&current);
         let nothing_live = || Error::NoSuchRelease("no release is live on this target".to_owned());
         let live = current.live.as_ref().ok_or_else(nothing_live)?;
         let manifest = self.read_manifest(live).await?;

@@ -354,11 +354,22 @@ async fn another_environments_target_is_refused_until_that_is_allowed() {
     let allowed = Options { allow_environment_change: true, ..of(Some("staging")) };
     run(&world, allowed, &world.site(&v2()), "4.0.0").await.unwrap();
     run(&world, of(Some("staging")), &world.site(&v1()), "5.0.0").await.unwrap();
-    // A rollback only warns.
+    // All others only warn.
+    let (other, stop) = (world.deployer_with(of(Some("production"))), CancellationToken::new());
+    let warned = |command: &str| {
+        let warnings = world.warnings();
+        world.log.0.lock().unwrap().clear();
+        assert!(warnings.iter().any(|w| w.contains("\"production\"") && w.contains("\"staging\"")), "{command}");
+    };
     world.log.0.lock().unwrap().clear();
-    let other = world.deployer_with(of(Some("production")));
-    other.rollback(&RollbackTo::Previous, None, &CancellationToken::new()).await.unwrap();
-    assert!(world.warnings().iter().any(|w| w.contains("\"production\"") && w.contains("\"staging\"")));
+    other.status().await.unwrap();
+    warned("status");
+    other.verify(&Against(0)).await.unwrap();
+    warned("verify");
+    other.prune(&stop).await.unwrap();
+    warned("prune");
+    other.rollback(&RollbackTo::Previous, None, &stop).await.unwrap();
+    warned("rollback");
 }
 
 #[tokio::test(start_paused = true)]
