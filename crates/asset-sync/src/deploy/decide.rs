@@ -45,6 +45,8 @@ pub(super) struct Decision {
     pub(super) retreat: Option<ReleaseRecord>,
     /// Whether the live release was seen to be wrong and must be looked at again.
     pub(super) is_suspect: bool,
+    /// Whether the live release is another environment's, which this run is allowed to change.
+    pub(super) is_taken_over: bool,
     /// Paths that the switch makes stale.
     pub(super) paths: Vec<String>,
     /// Paths of pages that go away.
@@ -78,6 +80,7 @@ impl Decision {
             removed_paths: Vec::new(),
             retreat: Some(target),
             is_suspect: true,
+            is_taken_over: false,
         }
     }
 
@@ -94,9 +97,9 @@ impl Decision {
         }
     }
 
-    /// Nothing has to be written, not even who is live.
+    /// Nothing has to be written, not even who is live, nor for which environment.
     pub(super) fn is_nothing(&self) -> bool {
-        self.is_relabel() && self.snapshot.current.live.as_ref() == Some(&self.release.id)
+        self.is_relabel() && !self.is_taken_over && self.snapshot.current.live.as_ref() == Some(&self.release.id)
     }
 
     /// The files are as they should be; at most the live release gets another name.
@@ -155,6 +158,7 @@ impl Deployer {
         };
         let found_wrong = snapshot.current.live_release().is_some_and(|live| !live.found_wrong.is_empty());
         Ok(Decision {
+            is_taken_over: self.other_environment(&snapshot.current).is_some(),
             is_suspect: found_wrong && self.options.verifier.is_some(),
             snapshot,
             desired,

@@ -18,7 +18,7 @@ use super::stock::{expected, take_stock};
 use super::switch::{Source, Written, is_overtaken};
 use super::upload::Uploader;
 use super::verify::Looked;
-use super::{Deployer, ReleaseInfo};
+use super::{Deployer, Options, ReleaseInfo};
 use crate::bucket::Bucket as _;
 use crate::error::{Error, NotVerified};
 use crate::plan::Write;
@@ -243,7 +243,7 @@ impl Deployer {
         }
         let mut next = decision.snapshot.current.clone();
         self.begin_release(&mut next, decision);
-        go_live(&mut next, id, self.options.execution.as_deref(), self.now());
+        go_live(&mut next, id, &self.options, self.now());
         next.finish();
         // All its files are in the inventory: they are those of the release before.
         next.unrecorded.clone_from(&decision.snapshot.current.unrecorded);
@@ -294,8 +294,7 @@ impl Deployer {
                 done => done?,
             };
             let now = self.now();
-            let execution = self.options.execution.as_deref();
-            let live = session.update(|current| go_live(current, &decision.release.id, execution, now));
+            let live = session.update(|current| go_live(current, &decision.release.id, &self.options, now));
             // Listed after the last write of a file, which is what counts.
             let expected = expected(&decision);
             let list = self.step(Step::Confirm, 0, 0, self.list_target(&expected));
@@ -444,10 +443,10 @@ impl Deployer {
     }
 }
 
-/// The switch to a deployed release is done, by a run of `execution`: what it finishes belongs to it.
-pub(super) fn go_live(current: &mut Current, id: &ReleaseId, execution: Option<&str>, now: jiff::Timestamp) {
+/// The switch to a deployed release is done, by a run with these `options`: what it finishes belongs to its execution.
+fn go_live(current: &mut Current, id: &ReleaseId, options: &Options, now: jiff::Timestamp) {
     current.activate(id, false, now);
-    current.set_deployed_by(id, execution);
+    current.set_deployed_by(id, options.execution.as_deref(), options.environment.as_deref());
     end_switch(current);
 }
 

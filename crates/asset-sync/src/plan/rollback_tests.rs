@@ -49,7 +49,7 @@ impl History {
     fn deploy(&mut self, version: &str, content: u8, execution: &str) -> ReleaseId {
         let id = self.begin(version, content, execution);
         self.current.activate(&id, false, at(self.clock));
-        self.current.set_deployed_by(&id, Some(execution));
+        self.current.set_deployed_by(&id, Some(execution), None);
         self.current.finish();
         id
     }

@@ -378,10 +378,13 @@ impl Current {
         }
     }
 
-    /// Records which execution made a release live.
-    pub fn set_deployed_by(&mut self, id: &ReleaseId, execution: Option<&str>) {
+    /// Records which execution made a release live, and for which environment, where that has a name.
+    pub fn set_deployed_by(&mut self, id: &ReleaseId, execution: Option<&str>, environment: Option<&str>) {
         if let Some(record) = self.release_mut(id) {
             record.deployed_by = execution.map(str::to_owned);
+            if let Some(environment) = environment {
+                record.environment = Some(environment.to_owned());
+            }
         }
     }
 

@@ -354,6 +354,12 @@ async fn another_environments_target_is_refused_until_that_is_allowed() {
     let allowed = Options { allow_environment_change: true, ..of(Some("staging")) };
     run(&world, allowed, &world.site(&v2()), "4.0.0").await.unwrap();
     run(&world, of(Some("staging")), &world.site(&v1()), "5.0.0").await.unwrap();
+    // Nothing but the environment changes; it does so once.
+    let allowed = |name| Options { allow_environment_change: true, ..of(Some(name)) };
+    run(&world, allowed("production"), &world.site(&v1()), "5.0.0").await.unwrap();
+    let again = run(&world, of(Some("production")), &world.site(&v1()), "5.0.0").await.unwrap();
+    assert_eq!(again.result, Outcome::Unchanged);
+    run(&world, allowed("staging"), &world.site(&v1()), "5.0.0").await.unwrap();
     // All others only warn.
     let (other, stop) = (world.deployer_with(of(Some("production"))), CancellationToken::new());
     let warned = |command: &str| {
