@@ -28,7 +28,7 @@ pub use error::{BucketError, BucketErrorKind};
 pub use etag::ETag;
 pub use memory::{MemoryBucket, MemoryCall, MemoryFault, MemoryObject, MemoryStore};
 pub use read::read_all;
-pub(crate) use read::{Sink, read_into};
+pub(crate) use read::{Sink, hash_object, read_into};
 pub use resilient::{RequestCounts, Resilient, RetryPolicy};
 #[cfg(feature = "aws")]
 pub use s3::{S3Bucket, S3Options};

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 
-use super::{Bucket, BucketError, BucketErrorKind, ObjectInfo};
+use super::{Bucket, BucketError, BucketErrorKind, ETag, ObjectInfo};
+use crate::digest::{Hasher, Sha256};
 
 /// How often an object is read from its beginning before a broken body is an error.
 const READS: u32 = 5;
@@ -32,6 +33,18 @@ impl Sink for BytesMut {
     fn take(&mut self, piece: &[u8]) {
         self.extend_from_slice(piece);
     }
+}
+
+impl Sink for Hasher {
+    fn take(&mut self, piece: &[u8]) {
+        self.update(piece);
+    }
+}
+
+/// The hash of the content of `key`, and the entity tag of the object that has it; `None` if nothing is there.
+pub(crate) async fn hash_object(bucket: &dyn Bucket, key: &str) -> Result<Option<(ETag, Sha256)>, BucketError> {
+    let read = read_into(bucket, key, u64::MAX, |_| Hasher::default()).await?;
+    Ok(read.map(|(info, hasher)| (info.etag, hasher.finish())))
 }
 
 /// As [`read_all`], into what `new` makes of the object's length; made anew where the object is read

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Deployer;
 use crate::bucket::{Bucket as _, BucketError, ListPage, ListedObject, MAX_BATCH, Resilient};
 use crate::error::Error;
 use crate::site::Key;
@@ -27,9 +26,9 @@ struct Range {
 
 /// What is listed: the keys that start with `prefix` and not with `skip`.
 #[derive(Debug, Clone, Copy)]
-struct Scope<'a> {
-    prefix: &'a str,
-    skip: Option<&'a str>,
+pub(super) struct Scope<'a> {
+    pub(super) prefix: &'a str,
+    pub(super) skip: Option<&'a str>,
 }
 
 impl Scope<'_> {
@@ -169,39 +168,40 @@ fn in_order(mut objects: Vec<ListedObject>) -> Vec<ListedObject> {
     objects
 }
 
-impl Deployer {
-    fn scope(&self) -> Scope<'_> {
-        Scope { prefix: &self.target.prefix, skip: self.area.in_target.then_some(self.area.root.as_str()) }
-    }
+/// The first page of what is in scope.
+pub(super) async fn first_page(bucket: &Resilient, scope: Scope<'_>) -> Result<ListPage, Error> {
+    Ok(bucket.list(scope.prefix, None).await?)
+}
 
-    /// The first page of what is under the target's prefix.
-    pub(super) async fn first_page(&self) -> Result<ListPage, Error> {
-        Ok(self.bucket.list(&self.target.prefix, None).await?)
+/// All objects in scope in the order of their keys, relative to its prefix. `first` is the first page; the rest is
+/// listed in ranges by the keys that are `expected`, ascending, and comes out the same whatever they are.
+pub(super) async fn list_after(
+    bucket: &Arc<Resilient>,
+    scope: Scope<'_>,
+    first: ListPage,
+    expected: &[&Key],
+) -> Result<Vec<ListedObject>, Error> {
+    let mut listed = Relative::new(scope, expected);
+    let mut objects = Vec::new();
+    let rest = scope.take(first, None, &mut objects);
+    listed.add(objects);
+    if let Some(after) = rest {
+        let ranges = cut(scope, Some(after), expected, KEYS_PER_RANGE);
+        list_ranges(bucket, scope, ranges, &mut listed).await?;
     }
+    Ok(listed.finish())
+}
 
-    /// All objects under the target's prefix in the order of their keys, relative to it, without
-    /// the state area. `first` is the first page; the rest is listed in ranges by the keys that are
-    /// `expected`, ascending, and comes out the same whatever they are.
-    pub(super) async fn list_after(&self, first: ListPage, expected: &[&Key]) -> Result<Vec<ListedObject>, Error> {
-        let scope = self.scope();
-        let mut listed = Relative::new(scope, expected);
-        let mut objects = Vec::new();
-        let rest = scope.take(first, None, &mut objects);
-        listed.add(objects);
-        if let Some(after) = rest {
-            let ranges = cut(scope, Some(after), expected, KEYS_PER_RANGE);
-            list_ranges(&self.bucket, scope, ranges, &mut listed).await?;
-        }
-        Ok(listed.finish())
-    }
-
-    /// The same, from the beginning.
-    pub(super) async fn list_target(&self, expected: &[&Key]) -> Result<Vec<ListedObject>, Error> {
-        let mut listed = Relative::new(self.scope(), expected);
-        let ranges = cut(self.scope(), None, expected, KEYS_PER_RANGE);
-        list_ranges(&self.bucket, self.scope(), ranges, &mut listed).await?;
-        Ok(listed.finish())
-    }
+/// The same, from the beginning.
+pub(super) async fn list_scope(
+    bucket: &Arc<Resilient>,
+    scope: Scope<'_>,
+    expected: &[&Key],
+) -> Result<Vec<ListedObject>, Error> {
+    let mut listed = Relative::new(scope, expected);
+    let ranges = cut(scope, None, expected, KEYS_PER_RANGE);
+    list_ranges(bucket, scope, ranges, &mut listed).await?;
+    Ok(listed.finish())
 }
 
 #[cfg(test)]

@@ -8,204 +8,80 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::bucket::{Bucket, Resilient, RetryPolicy};
+use crate::bucket::{Bucket, Resilient};
 use crate::cdn::Cdn;
 use crate::error::Error;
-use crate::plan::{Adopt, InvalidationMode, MaxShrink, UrlPrefix};
-use crate::progress::{Progress, Silent};
 use crate::site::Site;
 use crate::state::{StateArea, Target};
-use crate::verify::{OnFailure, Verifier};
+use crate::verify::{Verdict, Verifier};
+use context::Context;
 use recorder::Recorder;
 use snapshot::Snapshot;
+use store::StateStore;
 
+mod acquire;
+mod adopt;
+mod context;
 mod decide;
+mod delete;
+mod frame;
 mod inspect;
 mod invalidate;
+mod lease;
 mod listing;
+mod look;
+mod options;
+mod plan_report;
 mod prune;
 mod publish;
 mod recorder;
 mod report;
+mod restore;
+mod retreat;
 mod rollback;
-mod session;
+mod run;
+mod settle;
 mod snapshot;
 mod stage;
 mod status;
-mod stock;
+mod stop;
+mod store;
 mod switch;
 mod upload;
-mod verify;
 
 pub use crate::plan::{IfLive, RollbackTo};
-pub use report::{
-    FingerprintedGroup, InvalidationReport, NamedRelease, Outcome, PlanReport, PlannedContent, PlannedDelete,
-    PlannedWrite, Report, Seen, Tally,
-};
+pub use options::{ConditionalWrites, Options, ReleaseInfo};
+pub use plan_report::{FingerprintedGroup, PlanReport, PlannedContent, PlannedDelete, PlannedWrite};
+pub use report::{InvalidationReport, NamedRelease, Outcome, Report, Seen, Tally};
 pub use status::{LeaseStatus, ReleaseStatus, Status};
-
-/// What is said of a release besides its files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReleaseInfo {
-    /// Its version.
-    pub version: String,
-    /// A number that grows from build to build, where there is one.
-    pub build: Option<u64>,
-}
-
-impl fmt::Display for ReleaseInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "version {}", self.version)?;
-        self.build.map_or(Ok(()), |build| write!(f, " (build {build})"))
-    }
-}
-
-/// What to do where the store ignores conditions on writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ConditionalWrites {
-    /// Refuse to deploy.
-    #[default]
-    Require,
-    /// Deploy with a warning: the caller sees to it that no two deployments run at once.
-    Unprotected,
-}
-
-/// How to deploy. Made with [`Options::default`] and struct update.
-#[derive(Clone)]
-pub struct Options {
-    /// CloudFront distributions in front of the target; may be empty.
-    pub distributions: Vec<String>,
-    /// How a key maps to a URL path.
-    pub url_prefix: UrlPrefix,
-    /// How a changed file maps to invalidation paths.
-    pub invalidation: InvalidationMode,
-    /// How long to wait for an invalidation to be accepted and completed.
-    pub invalidation_timeout: Duration,
-    /// Pause between two looks at an invalidation.
-    pub invalidation_poll: Duration,
-    /// What to do with foreign objects in the way.
-    pub adopt: Adopt,
-    /// How many findings of one kind a report shows line by line; `usize::MAX` for all.
-    pub findings_shown: usize,
-    /// Largest share of files that may go in one deployment.
-    pub max_shrink: MaxShrink,
-    /// Whether a release may replace a newer one, or one that was rolled back may return.
-    pub allow_older: bool,
-    /// Releases kept besides the live one.
-    pub keep_releases: usize,
-    /// How long files are kept after they were superseded.
-    pub grace: SignedDuration,
-    /// How long the lease is good without renewal.
-    pub lease: Duration,
-    /// How long to wait for another holder's lease.
-    pub lease_wait: Duration,
-    /// How long one small request may take; a takeover waits this long for the last holder's.
-    pub request_timeout: Duration,
-    /// Who holds the lease, for people.
-    pub owner: String,
-    /// The name of the environment, recorded with each new release. A deployment is refused where the live release was
-    /// deployed for another one.
-    pub environment: Option<String>,
-    /// Whether a deployment may take the target over for another environment.
-    pub allow_environment_change: bool,
-    /// The execution of the pipeline that this run belongs to, recorded with what it makes live; a rollback with
-    /// [`IfLive`] undoes only what it names.
-    pub execution: Option<String>,
-    /// See [`ConditionalWrites`].
-    pub conditional_writes: ConditionalWrites,
-    /// Cache-Control of a file that turns out not to be immutable.
-    pub revalidate: String,
-    /// Bytes of file content held in memory at once.
-    pub buffer: u64,
-    /// Length of a part of a large file; S3 limits: at least 5 MiB. Files up to twice as long go
-    /// in one request.
-    pub part_size: u64,
-    /// Retries, and requests in flight.
-    pub retry: RetryPolicy,
-    /// Looks at the site after the switch; `None` to look at nothing.
-    pub verifier: Option<Arc<dyn Verifier>>,
-    /// Whether a site that cannot be looked at is a failure (without a rollback).
-    pub verification_required: bool,
-    /// What to do when the site shows positive evidence against the release.
-    pub on_failure: OnFailure,
-    /// The wall clock.
-    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    /// Told what happens.
-    pub progress: Arc<dyn Progress>,
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("distributions", &self.distributions).finish_non_exhaustive()
-    }
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            distributions: Vec::new(),
-            url_prefix: UrlPrefix::new("/"),
-            invalidation: InvalidationMode::default(),
-            invalidation_timeout: Duration::from_mins(15),
-            invalidation_poll: Duration::from_secs(2),
-            adopt: Adopt::default(),
-            findings_shown: 5,
-            max_shrink: MaxShrink(0.5),
-            allow_older: false,
-            keep_releases: 5,
-            grace: SignedDuration::from_hours(7 * 24),
-            lease: Duration::from_mins(1),
-            lease_wait: Duration::from_mins(3),
-            request_timeout: Duration::from_secs(30),
-            owner: "unknown".to_owned(),
-            environment: None,
-            allow_environment_change: false,
-            execution: None,
-            conditional_writes: ConditionalWrites::default(),
-            revalidate: "public, max-age=0, must-revalidate".to_owned(),
-            buffer: 64 * 1024 * 1024,
-            part_size: 8 * 1024 * 1024,
-            retry: RetryPolicy::default(),
-            verifier: None,
-            verification_required: false,
-            on_failure: OnFailure::default(),
-            clock: Arc::new(Timestamp::now),
-            progress: Arc::new(Silent),
-        }
-    }
-}
 
 /// Deploys sites to one target.
 #[derive(Clone)]
 pub struct Deployer {
-    target: Target,
-    area: StateArea,
-    bucket: Arc<Resilient>,
-    state: Arc<Resilient>,
-    /// The state's bucket for writes of `current`, which have right of way.
-    journal: Arc<Resilient>,
-    cdn: Arc<dyn Cdn>,
-    options: Options,
-    recorder: Arc<Recorder>,
+    context: Context,
 }
 
 impl fmt::Debug for Deployer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Deployer").field("target", &self.target).field("area", &self.area).finish_non_exhaustive()
+        let Context { target, store, .. } = &self.context;
+        f.debug_struct("Deployer").field("target", target).field("area", &store.area).finish_non_exhaustive()
     }
 }
 
 /// A deployment, or the plan of one, that reads the target already: see [`Deployer::begin`].
-#[derive(Debug)]
 pub struct Run {
-    deployer: Deployer,
+    context: Context,
     reading: AbortOnDropHandle<Result<Snapshot, Error>>,
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("target", &self.context.target).finish_non_exhaustive()
+    }
 }
 
 impl Run {
@@ -214,10 +90,10 @@ impl Run {
     /// # Errors
     /// As [`Deployer::plan`].
     pub async fn plan(self, site: &Site, info: &ReleaseInfo) -> Result<PlanReport, Error> {
-        let Self { deployer, reading } = self;
-        site.findings.check(deployer.options.findings_shown)?;
-        let decision = deployer.decide_by(reading, site, info).await?;
-        Ok(decision.report(&deployer, site))
+        let Self { context, reading } = self;
+        site.findings.check(context.options.findings_shown)?;
+        let decision = run::decide_by(&context, reading, site, info).await?;
+        Ok(plan_report::report(&context, &decision, site))
     }
 
     /// As [`Deployer::deploy`], by what has been read since [`Deployer::begin`].
@@ -225,9 +101,9 @@ impl Run {
     /// # Errors
     /// As [`Deployer::deploy`].
     pub async fn deploy(self, site: &Site, info: &ReleaseInfo, stop: &CancellationToken) -> Result<Report, Error> {
-        let Self { deployer, reading } = self;
-        site.findings.check(deployer.options.findings_shown)?;
-        Box::pin(deployer.run_deploy(reading, site, info, stop)).await
+        let Self { context, reading } = self;
+        site.findings.check(context.options.findings_shown)?;
+        Box::pin(run::run_deploy(&context, reading, site, info, stop)).await
     }
 }
 
@@ -248,16 +124,10 @@ impl Deployer {
             Some(state) => Arc::new(bucket.alongside(state)),
             None => Arc::clone(&bucket),
         };
-        let journal = Arc::new(state.ahead(options.lease / session::PAUSES_IN_A_LEASE));
+        let journal = Arc::new(state.ahead(options.lease / lease::PAUSES_IN_A_LEASE));
+        let store = StateStore { area, bucket: state, journal };
         let recorder = Arc::new(Recorder::new(bucket.counts(), Arc::clone(&options.progress)));
-        Self { target, area, bucket, state, journal, cdn, options, recorder }
-    }
-
-    /// This deployer for one run, with a record of its own.
-    fn for_one_run(&self) -> Self {
-        let recorder = Arc::new(Recorder::new(self.bucket.counts(), Arc::clone(&self.options.progress)));
-        let options = Options { progress: Arc::clone(&recorder) as Arc<dyn Progress>, ..self.options.clone() };
-        Self { options, recorder, ..self.clone() }
+        Self { context: Context { target, bucket, store, cdn, options, recorder } }
     }
 
     /// Begins to read what the target holds. It goes on in the background while the caller scans the
@@ -265,10 +135,10 @@ impl Deployer {
     ///
     /// Call it within a tokio runtime.
     pub fn begin(&self) -> Run {
-        let deployer = self.for_one_run();
-        let reader = deployer.clone();
-        let reading = AbortOnDropHandle::new(tokio::spawn(async move { reader.snapshot().await }));
-        Run { deployer, reading }
+        let context = self.context.for_one_run();
+        let reader = context.clone();
+        let reading = AbortOnDropHandle::new(tokio::spawn(async move { snapshot::snapshot(&reader).await }));
+        Run { context, reading }
     }
 
     /// What a deployment of `site` would do now. Writes nothing.
@@ -288,15 +158,56 @@ impl Deployer {
         self.begin().deploy(site, info, stop).await
     }
 
-    fn now(&self) -> Timestamp {
-        (self.options.clock)()
+    /// Makes an earlier (or later) release of the history live again, and looks at it where there is a verifier. With
+    /// `if_live`: only if that one is live, or was half switched to; otherwise nothing is done, which is a success.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRelease`] if there is none to go to; [`Conflict::Ambiguous`](crate::error::Conflict::Ambiguous) if
+    /// `if_live` names several; [`Error::NotVerified`] if the restored release is not what is served; else as
+    /// [`Deployer::deploy`].
+    pub async fn rollback(
+        &self,
+        to: &RollbackTo,
+        if_live: Option<&IfLive>,
+        stop: &CancellationToken,
+    ) -> Result<Report, Error> {
+        let context = self.context.for_one_run();
+        Box::pin(rollback::run_rollback(&context, to, if_live, stop)).await
     }
 
-    fn key(&self, relative: &str) -> String {
-        format!("{}{relative}", self.target.prefix)
+    /// Deletes what only expired releases have, without deploying anything. Also pays an
+    /// invalidation that an earlier run still owes.
+    ///
+    /// # Errors
+    /// [`Refusal::Unfinished`](crate::error::Refusal::Unfinished) while a deployment or rollback is half done; else as
+    /// [`Deployer::deploy`].
+    pub async fn prune(&self, stop: &CancellationToken) -> Result<Report, Error> {
+        let context = self.context.for_one_run();
+        Box::pin(prune::run_prune(&context, stop)).await
     }
 
-    fn warn(&self, message: impl Into<String>) {
-        self.options.progress.event(&crate::progress::Event::Warning { message: message.into() });
+    /// Compares the live release with what `verifier` can fetch of it.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRelease`] where nothing is live; else what reading the state can give.
+    pub async fn verify(&self, verifier: &dyn Verifier) -> Result<Verdict, Error> {
+        look::verify(&self.context, verifier).await
+    }
+
+    /// What is live and what was. Two reads at most, and no writes.
+    ///
+    /// # Errors
+    /// [`Error`] if the state cannot be read.
+    pub async fn status(&self) -> Result<Status, Error> {
+        status::status(&self.context).await
+    }
+
+    /// Takes the lease away from whoever holds it; gives whose it was. That run, should it still
+    /// live, notices at its next write to the state and stops.
+    ///
+    /// # Errors
+    /// [`Error`] if the state cannot be read or written.
+    pub async fn break_lease(&self) -> Result<Option<LeaseStatus>, Error> {
+        status::break_lease(&self.context).await
     }
 }

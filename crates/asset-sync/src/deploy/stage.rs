@@ -3,14 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use futures::try_join;
 use tokio::task::JoinSet;
 
-use super::Deployer;
+use super::context::Context;
 use super::decide::{Decision, is_staged};
-use super::inspect::hash_object;
-use super::listing::list_all;
+use super::store::Archived;
 use super::switch::Written;
 use super::upload::{Place, Uploader};
 use crate::bucket::{Bucket as _, Condition, CopySource, ETag, ObjectSpec};
@@ -20,7 +17,6 @@ use crate::headers::Headers;
 use crate::plan::{Overwritten, Reason, overwritten};
 use crate::progress::{Event, Step};
 use crate::site::{Role, SiteFile};
-use crate::state::{Manifest, ReleaseFile, ReleaseId};
 
 /// Headers of archived bytes. Those they are served with are in the manifests.
 fn blob_headers() -> Headers {
@@ -30,9 +26,6 @@ fn blob_headers() -> Headers {
         ..Headers::default()
     }
 }
-
-/// Full keys of all archived bytes.
-pub(super) type Archived = HashSet<Arc<str>>;
 
 /// One thing to stage.
 enum Task<'a> {
@@ -59,138 +52,100 @@ impl Task<'_> {
         }
     }
 
-    fn own(&self, deployer: &Deployer) -> OwnTask {
+    fn own(&self, cx: &Context) -> OwnTask {
         match *self {
             Self::Asset { index, file, headers, condition } => OwnTask::Asset {
                 index,
                 file: file.clone(),
-                key: deployer.key(file.key.as_str()),
+                key: cx.key(file.key.as_str()),
                 headers: Arc::clone(headers),
                 condition: condition.clone(),
             },
-            Self::Entry(file) => OwnTask::Entry { file: file.clone(), key: deployer.area.blob(&file.sha256) },
+            Self::Entry(file) => OwnTask::Entry { file: file.clone(), key: cx.store.area.blob(&file.sha256) },
             Self::Overwritten { key, etag, sha256, .. } => OwnTask::Overwritten {
-                bucket: deployer.target.bucket.clone(),
-                from: deployer.key(key),
+                bucket: cx.target.bucket.clone(),
+                from: cx.key(key),
                 etag: etag.clone(),
                 sha256,
-                to: deployer.area.blob(&sha256),
+                to: cx.store.area.blob(&sha256),
             },
         }
     }
 }
 
-impl Deployer {
-    /// Stores the manifest of a release, both parts. The part that is read alone is read only of
-    /// releases that were live, whose manifest was stored whole.
-    pub(super) async fn store_manifest(&self, id: &ReleaseId, manifest: &Manifest) -> Result<(), Error> {
-        let (entries, assets) = manifest.encode();
-        let (entries_key, assets_key) = (self.area.release_entries(id), self.area.release_assets(id));
-        try_join!(self.put_state(&entries_key, entries), self.put_state(&assets_key, assets))?;
-        Ok(())
-    }
-
-    /// Writes a state object that has its name for itself.
-    pub(super) async fn put_state(&self, key: &str, body: bytes::Bytes) -> Result<(), Error> {
-        let headers = super::session::state_headers();
-        let spec = ObjectSpec { key, headers: &headers, sha256: Sha256::of(&body) };
-        self.state.put(spec, body, &Condition::Always).await?;
-        Ok(())
-    }
-
-    /// What the archive holds.
-    pub(super) async fn archived(&self) -> Result<Archived, Error> {
-        Ok(list_all(&self.state, &self.area.blobs()).await?.into_iter().map(|object| object.key).collect())
-    }
-
-    /// Copies recorded bytes that a rollback will overwrite to the archive, unless they are there.
-    pub(super) async fn archive_overwritten(
-        &self,
-        overwritten: &[Overwritten],
-        uploader: &Uploader,
-    ) -> Result<(), Error> {
-        stream::iter(overwritten)
-            .map(|Overwritten { key, etag, sha256, size }| async move {
-                if self.is_archived(sha256, *size).await? {
-                    return Ok(());
-                }
-                let task = Task::Overwritten { key: key.as_str(), etag, sha256: *sha256, size: *size };
-                stage_one(task.own(self), uploader).await.map(drop)
-            })
-            .buffer_unordered(self.options.retry.concurrency.max(1))
-            .try_collect()
-            .await
-    }
-
-    /// Whether the archive holds this content. What the store did not compute the hash of is read.
-    pub(super) async fn is_archived(&self, sha256: &Sha256, size: u64) -> Result<bool, Error> {
-        let blob = self.area.blob(sha256);
-        let found = match self.state.head(&blob).await? {
-            Some(info) if info.size != size => None,
-            Some(info) if info.sha256_is_computed => info.sha256,
-            Some(_) => hash_object(&self.state, &blob).await?.map(|(_, sha256)| sha256),
-            None => None,
-        };
-        Ok(found == Some(*sha256))
-    }
-
-    /// Uploads new assets, and archives the bytes of entry files and of what will be overwritten.
-    pub(super) async fn stage(
-        &self,
-        decision: &Decision,
-        files: &[SiteFile],
-        archived: Archived,
-        uploader: &Uploader,
-    ) -> Result<Vec<Written>, Error> {
-        let overwritten = overwritten(&decision.diff_input(), &decision.diff.writes);
-        let mut queued: HashSet<Sha256> = HashSet::new();
-        let mut missing = |sha: &Sha256| !archived.contains(self.area.blob(sha).as_str()) && queued.insert(*sha);
-        let mut tasks = Vec::new();
-        for (file, wanted) in files.iter().zip(&decision.desired.files) {
-            if wanted.role != Role::Fingerprinted && missing(&file.sha256) {
-                tasks.push(Task::Entry(file));
-            }
+/// Uploads new assets, and archives the bytes of entry files and of what will be overwritten.
+pub(super) async fn stage(
+    cx: &Context,
+    decision: &Decision,
+    files: &[SiteFile],
+    archived: Archived,
+    uploader: &Uploader,
+) -> Result<Vec<Written>, Error> {
+    let overwritten = overwritten(&decision.diff_input(), &decision.diff.writes);
+    let mut queued: HashSet<Sha256> = HashSet::new();
+    let mut missing = |sha: &Sha256| !archived.contains(cx.store.area.blob(sha).as_str()) && queued.insert(*sha);
+    let mut tasks = Vec::new();
+    for (file, wanted) in files.iter().zip(&decision.desired.files) {
+        if wanted.role != Role::Fingerprinted && missing(&file.sha256) {
+            tasks.push(Task::Entry(file));
         }
-        for write in decision.diff.writes.iter().filter(|w| is_staged(&decision.desired, w)) {
-            let file = &files[write.file];
-            let headers = &decision.desired.files[write.file].headers;
-            tasks.push(Task::Asset { index: write.file, file, headers, condition: &write.condition });
-        }
-        for obstacle in &decision.diff.obstacles {
-            if let Some(found) = &obstacle.found
-                && let Some(sha256) = found.sha256
-                && missing(&sha256)
-            {
-                let key = decision.desired.files[obstacle.file].key.as_str();
-                tasks.push(Task::Overwritten { key, etag: &found.etag, sha256, size: found.size });
-            }
-        }
-        for Overwritten { key, etag, sha256, size } in &overwritten {
-            if missing(sha256) {
-                tasks.push(Task::Overwritten { key: key.as_str(), etag, sha256: *sha256, size: *size });
-            }
-        }
-        let bytes = tasks.iter().map(Task::size).sum();
-        let count = tasks.len() as u64;
-        let work = async {
-            let at_once = self.options.retry.concurrency.max(1);
-            let mut rest = tasks.as_slice();
-            let mut in_flight = JoinSet::new();
-            let mut written = Vec::new();
-            loop {
-                while in_flight.len() < at_once && !rest.is_empty() {
-                    let (now, later) = rest.split_at(share(rest.len(), at_once));
-                    rest = later;
-                    // A task of its own, since small files are work enough for several cores.
-                    let own: Vec<OwnTask> = now.iter().map(|task| task.own(self)).collect();
-                    in_flight.spawn(stage_each(own, uploader.clone()));
-                }
-                let Some(done) = in_flight.join_next().await else { return Ok(written) };
-                written.append(&mut done.map_err(|e| Error::Internal(format!("an upload failed: {e}")))??);
-            }
-        };
-        self.step(Step::Stage, count, bytes, work).await
     }
+    for write in decision.diff.writes.iter().filter(|w| is_staged(&decision.desired, w)) {
+        let file = &files[write.file];
+        let headers = &decision.desired.files[write.file].headers;
+        tasks.push(Task::Asset { index: write.file, file, headers, condition: &write.condition });
+    }
+    for obstacle in &decision.diff.obstacles {
+        if let Some(found) = &obstacle.found
+            && let Some(sha256) = found.sha256
+            && missing(&sha256)
+        {
+            let key = decision.desired.files[obstacle.file].key.as_str();
+            tasks.push(Task::Overwritten { key, etag: &found.etag, sha256, size: found.size });
+        }
+    }
+    for Overwritten { key, etag, sha256, size } in &overwritten {
+        if missing(sha256) {
+            tasks.push(Task::Overwritten { key: key.as_str(), etag, sha256: *sha256, size: *size });
+        }
+    }
+    let bytes = tasks.iter().map(Task::size).sum();
+    let count = tasks.len() as u64;
+    let work = async {
+        let at_once = cx.at_once();
+        let mut rest = tasks.as_slice();
+        let mut in_flight = JoinSet::new();
+        let mut written = Vec::new();
+        loop {
+            while in_flight.len() < at_once && !rest.is_empty() {
+                let (now, later) = rest.split_at(share(rest.len(), at_once));
+                rest = later;
+                // A task of its own, since small files are work enough for several cores.
+                let own: Vec<OwnTask> = now.iter().map(|task| task.own(cx)).collect();
+                in_flight.spawn(stage_each(own, uploader.clone()));
+            }
+            let Some(done) = in_flight.join_next().await else { return Ok(written) };
+            written.append(&mut done.map_err(|e| Error::Internal(format!("an upload failed: {e}")))??);
+        }
+    };
+    cx.step(Step::Stage, count, bytes, work).await
+}
+
+/// Copies recorded bytes that a rollback will overwrite to the archive, unless they are there.
+pub(super) async fn archive_overwritten(
+    cx: &Context,
+    overwritten: &[Overwritten],
+    uploader: &Uploader,
+) -> Result<(), Error> {
+    let copied = cx.each(overwritten.len(), |index| async move {
+        let Overwritten { key, etag, sha256, size } = &overwritten[index];
+        if cx.store.is_archived(sha256, *size).await? {
+            return Ok(());
+        }
+        let task = Task::Overwritten { key: key.as_str(), etag, sha256: *sha256, size: *size };
+        stage_one(task.own(cx), uploader).await.map(drop)
+    });
+    copied.await.map(drop)
 }
 
 /// How many of `left` files to give to one of `at_once` tasks: several, since whoever hands them out is
@@ -229,40 +184,6 @@ async fn stage_one(task: OwnTask, uploader: &Uploader) -> Result<Option<Written>
             Ok(None)
         }
     }
-}
-
-/// What stood in the bucket before the first deployment, as a release that can be restored:
-/// the objects that are replaced, archived by now, and those that are kept as they are.
-pub(super) fn adopted_release(decision: &Decision) -> Option<Manifest> {
-    let diff = &decision.diff;
-    if diff.obstacles.is_empty() {
-        return None;
-    }
-    let file = |index: usize| &decision.desired.files[index];
-    let replaced = diff.obstacles.iter().filter_map(|obstacle| {
-        let found = obstacle.found.as_ref()?;
-        let wanted = file(obstacle.file);
-        Some(ReleaseFile {
-            key: wanted.key.clone(),
-            sha256: found.sha256?,
-            size: found.size,
-            headers: found.headers.clone().into(),
-            // From the archive, so that a rollback finds it there.
-            role: wanted.role.max(Role::Entry),
-            demoted: wanted.role == Role::Fingerprinted,
-        })
-    });
-    let kept = diff.adopted.iter().map(|index| {
-        let wanted = file(*index);
-        let found = decision.inspected.get(wanted.key.as_str());
-        ReleaseFile {
-            headers: found.map_or_else(|| wanted.headers.clone(), |f| f.headers.clone().into()),
-            ..wanted.clone()
-        }
-    });
-    let mut files: Vec<ReleaseFile> = replaced.chain(kept).collect();
-    files.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    Some(Manifest { files })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Deployer;
+use super::context::Context;
 use crate::error::Error;
 use crate::state::{Current, Lease, Phase, ReleaseRecord};
 
@@ -74,45 +74,43 @@ impl From<&Lease> for LeaseStatus {
     }
 }
 
-impl Deployer {
-    /// What is live and what was. Two reads at most, and no writes.
-    ///
-    /// # Errors
-    /// [`Error`] if the state cannot be read.
-    pub async fn status(&self) -> Result<Status, Error> {
-        let (current, _) = self.read_current().await?;
-        self.warn_of_other_environment(&current);
-        Ok(Status {
-            bucket: self.target.bucket.clone(),
-            prefix: self.target.prefix.clone(),
-            releases: current.releases.iter().rev().map(|r| release_status(r, &current)).collect(),
-            generation: current.generation,
-            unfinished: current.pending.as_ref().map(|pending| {
-                let release = format!(" of {}", pending.release);
-                let operation = format!("{:?}", pending.operation).to_lowercase();
-                match pending.phase {
-                    Phase::Staging => format!("{operation}{release}: uploading, nothing visible changed"),
-                    Phase::Switching => format!("{operation}{release}: entry files are being replaced"),
-                    Phase::Switched => format!("{operation}{release}: live, invalidation or deletes remain"),
-                }
-            }),
-            owed_invalidations: current.debts.iter().map(|d| d.distribution.clone()).collect(),
-            lease: current.lease.as_ref().map(LeaseStatus::from),
-        })
-    }
-
-    /// Takes the lease away from whoever holds it; gives whose it was. That run, should it still
-    /// live, notices at its next write to the state and stops.
-    ///
-    /// # Errors
-    /// [`Error`] if the state cannot be read or written.
-    pub async fn break_lease(&self) -> Result<Option<LeaseStatus>, Error> {
-        loop {
-            let (mut current, etag) = self.read_current().await?;
-            let Some(lease) = current.lease.take() else { return Ok(None) };
-            if self.write_unleased(&current, etag.as_ref()).await? {
-                return Ok(Some(LeaseStatus::from(&lease)));
+/// What is live and what was. Two reads at most, and no writes.
+///
+/// # Errors
+/// [`Error`] if the state cannot be read.
+pub(super) async fn status(cx: &Context) -> Result<Status, Error> {
+    let (current, _) = cx.store.read_current().await?;
+    cx.warn_of_other_environment(&current);
+    Ok(Status {
+        bucket: cx.target.bucket.clone(),
+        prefix: cx.target.prefix.clone(),
+        releases: current.releases.iter().rev().map(|r| release_status(r, &current)).collect(),
+        generation: current.generation,
+        unfinished: current.pending.as_ref().map(|pending| {
+            let release = format!(" of {}", pending.release);
+            let operation = format!("{:?}", pending.operation).to_lowercase();
+            match pending.phase {
+                Phase::Staging => format!("{operation}{release}: uploading, nothing visible changed"),
+                Phase::Switching => format!("{operation}{release}: entry files are being replaced"),
+                Phase::Switched => format!("{operation}{release}: live, invalidation or deletes remain"),
             }
+        }),
+        owed_invalidations: current.debts.iter().map(|d| d.distribution.clone()).collect(),
+        lease: current.lease.as_ref().map(LeaseStatus::from),
+    })
+}
+
+/// Takes the lease away from whoever holds it; gives whose it was. That run, should it still
+/// live, notices at its next write to the state and stops.
+///
+/// # Errors
+/// [`Error`] if the state cannot be read or written.
+pub(super) async fn break_lease(cx: &Context) -> Result<Option<LeaseStatus>, Error> {
+    loop {
+        let (mut current, etag) = cx.store.read_current().await?;
+        let Some(lease) = current.lease.take() else { return Ok(None) };
+        if cx.store.write_unleased(&current, etag.as_ref()).await? {
+            return Ok(Some(LeaseStatus::from(&lease)));
         }
     }
 }

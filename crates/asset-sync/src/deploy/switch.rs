@@ -1,9 +1,7 @@
 //! The switch: entry files are replaced in order, each only if it is still what the plan saw.
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-
-use super::Deployer;
-use super::session::Session;
+use super::context::Context;
+use super::lease::Session;
 use super::upload::{Place, Uploader};
 use crate::bucket::{
     Bucket as _, BucketError, BucketErrorKind, Condition, CopySource, ETag, MAX_SINGLE_REQUEST, ObjectSpec, read_all,
@@ -32,78 +30,72 @@ pub(super) enum Source<'a> {
     Archive,
 }
 
-impl Deployer {
-    /// Carries out `writes`: assets, other entries, pages, and the root document last; a group
-    /// begins when the one before it is in place.
-    pub(super) async fn switch(
-        &self,
-        desired: &Manifest,
-        writes: &[&Write],
-        source: Source<'_>,
-        session: &Session,
-        uploader: &Uploader,
-    ) -> Result<Vec<Written>, Error> {
-        let mut done = Vec::with_capacity(writes.len());
-        for role in [Role::Fingerprinted, Role::Entry, Role::Html, Role::Root] {
-            let group = writes.iter().filter(|w| desired.files[w.file].role == role);
-            let written: Vec<Written> = stream::iter(group)
-                .map(|write| async move {
-                    let file = &desired.files[write.file];
-                    session.check()?;
-                    let etag = self.put_live(file, write, source, uploader).await?;
-                    self.options.progress.event(&Event::Written {
-                        key: file.key.to_string(),
-                        bytes: file.size,
-                        reason: write.reason,
-                    });
-                    Ok::<_, Error>(Written { index: write.file, etag })
-                })
-                .buffer_unordered(self.options.retry.concurrency.max(1))
-                .try_collect()
-                .await?;
-            done.extend(written);
-        }
-        Ok(done)
+/// Carries out `writes`: assets, other entries, pages, and the root document last; a group
+/// begins when the one before it is in place.
+pub(super) async fn switch(
+    cx: &Context,
+    desired: &Manifest,
+    writes: &[&Write],
+    source: Source<'_>,
+    session: &Session,
+    uploader: &Uploader,
+) -> Result<Vec<Written>, Error> {
+    let mut done = Vec::with_capacity(writes.len());
+    for role in [Role::Fingerprinted, Role::Entry, Role::Html, Role::Root] {
+        let group: Vec<&Write> = writes.iter().copied().filter(|w| desired.files[w.file].role == role).collect();
+        let group = group.as_slice();
+        let written = cx
+            .each(group.len(), |index| async move {
+                let write = group[index];
+                let file = &desired.files[write.file];
+                session.check()?;
+                let etag = put_live(cx, file, write, source, uploader).await?;
+                cx.tell(&Event::Written { key: file.key.to_string(), bytes: file.size, reason: write.reason });
+                Ok(Written { index: write.file, etag })
+            })
+            .await?;
+        done.extend(written);
     }
+    Ok(done)
+}
 
-    async fn put_live(
-        &self,
-        file: &ReleaseFile,
-        write: &Write,
-        source: Source<'_>,
-        uploader: &Uploader,
-    ) -> Result<ETag, Error> {
-        let key = self.key(file.key.as_str());
-        let spec = ObjectSpec { key: &key, headers: &file.headers, sha256: file.sha256 };
-        let small = uploader.is_small(file.size);
-        match source {
-            Source::Site(files) if small || file.role == Role::Fingerprinted => {
-                uploader.send(&files[write.file], Place::Target, spec, &write.condition).await
+async fn put_live(
+    cx: &Context,
+    file: &ReleaseFile,
+    write: &Write,
+    source: Source<'_>,
+    uploader: &Uploader,
+) -> Result<ETag, Error> {
+    let key = cx.key(file.key.as_str());
+    let spec = ObjectSpec { key: &key, headers: &file.headers, sha256: file.sha256 };
+    let small = uploader.is_small(file.size);
+    match source {
+        Source::Site(files) if small || file.role == Role::Fingerprinted => {
+            uploader.send(&files[write.file], Place::Target, spec, &write.condition).await
+        }
+        // Only the headers change. S3 copies an object onto itself if they are replaced.
+        Source::Archive if write.reason == Reason::Headers => {
+            let etag = match &write.condition {
+                Condition::IfMatch(etag) => Some(etag),
+                Condition::Always | Condition::IfAbsent => None,
+            };
+            let source = CopySource { bucket: cx.bucket.name(), key: &key, etag };
+            Ok(cx.bucket.copy(source, spec, &write.condition).await?)
+        }
+        Source::Archive if small => {
+            let blob = cx.store.area.blob(&file.sha256);
+            let (_, body) = read_all(&*cx.store.bucket, &blob, file.size).await?.ok_or_else(|| gone(&blob))?;
+            if Sha256::of(&body) != file.sha256 {
+                return Err(gone(&blob));
             }
-            // Only the headers change. S3 copies an object onto itself if they are replaced.
-            Source::Archive if write.reason == Reason::Headers => {
-                let etag = match &write.condition {
-                    Condition::IfMatch(etag) => Some(etag),
-                    Condition::Always | Condition::IfAbsent => None,
-                };
-                let source = CopySource { bucket: self.bucket.name(), key: &key, etag };
-                Ok(self.bucket.copy(source, spec, &write.condition).await?)
-            }
-            Source::Archive if small => {
-                let blob = self.area.blob(&file.sha256);
-                let (_, body) = read_all(&*self.state, &blob, file.size).await?.ok_or_else(|| gone(&blob))?;
-                if Sha256::of(&body) != file.sha256 {
-                    return Err(gone(&blob));
-                }
-                Ok(self.bucket.put(spec, body, &write.condition).await?)
-            }
-            // The archive has it by now: one request, however large.
-            Source::Site(_) | Source::Archive => {
-                let blob = self.area.blob(&file.sha256);
-                let source = CopySource { bucket: self.state.name(), key: &blob, etag: None };
-                debug_assert!(file.size <= MAX_SINGLE_REQUEST);
-                Ok(self.bucket.copy(source, spec, &write.condition).await?)
-            }
+            Ok(cx.bucket.put(spec, body, &write.condition).await?)
+        }
+        // The archive has it by now: one request, however large.
+        Source::Site(_) | Source::Archive => {
+            let blob = cx.store.area.blob(&file.sha256);
+            let source = CopySource { bucket: cx.store.bucket.name(), key: &blob, etag: None };
+            debug_assert!(file.size <= MAX_SINGLE_REQUEST);
+            Ok(cx.bucket.copy(source, spec, &write.condition).await?)
         }
     }
 }

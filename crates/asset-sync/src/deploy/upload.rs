@@ -8,8 +8,9 @@ use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::session::{Hold, Session};
-use super::{Deployer, Options};
+use super::context::Context;
+use super::lease::{Hold, Session};
+use super::options::Options;
 use crate::bucket::{Bucket, Condition, ETag, MAX_PARTS, MIN_PART_SIZE, ObjectSpec, Resilient, UploadedPart};
 use crate::digest::{Hasher, Sha256};
 use crate::error::Error;
@@ -52,12 +53,12 @@ fn units(bytes: u64) -> u32 {
 }
 
 impl Uploader {
-    pub(super) fn new(deployer: &Deployer, session: &Session) -> Self {
-        let Options { buffer, part_size, progress, .. } = &deployer.options;
+    pub(super) fn new(cx: &Context, session: &Session) -> Self {
+        let Options { buffer, part_size, progress, .. } = &cx.options;
         let units = units(*buffer).min(Semaphore::MAX_PERMITS.try_into().unwrap_or(u32::MAX));
         Self(Arc::new(Inner {
-            bucket: Arc::clone(&deployer.bucket),
-            state: Arc::clone(&deployer.state),
+            bucket: Arc::clone(&cx.bucket),
+            state: Arc::clone(&cx.store.bucket),
             hold: Hold::clone(session),
             progress: Arc::clone(progress),
             part_size: (*part_size).max(MIN_PART_SIZE),

@@ -1,21 +1,25 @@
 //! Decisions, without I/O: what to write, in which order, what to invalidate, what to delete.
 
+mod adoption;
 mod diff;
 mod history;
 mod invalidation;
 mod nested;
 mod order;
+mod reconcile;
 mod removal;
 mod restore;
 mod retention;
 mod rollback;
 mod shrink;
 
+pub(crate) use adoption::adopted_release;
 pub use diff::{Adopt, Claims, Diff, DiffInput, Inspection, Obsolete, Obstacle, Reason, ToInspect, Write, demote};
 pub(crate) use history::{CacheControl, HashedName, promote};
 pub use invalidation::{InvalidationMode, MAX_PATHS, MAX_WILDCARDS, UrlPrefix, covering_paths};
 pub(crate) use nested::NestedTargets;
-pub use order::{OrderedRelease, Ordering, compare};
+pub use order::{Ordering, ReleaseName, check_order, compare, recorded_release};
+pub(crate) use reconcile::{expected_keys, reconcile};
 pub(crate) use removal::RemovedPages;
 pub(crate) use restore::{Overwritten, overwritten, restoring_writes};
 pub(crate) use retention::Needed;

@@ -268,12 +268,15 @@ impl Current {
         serde_json::to_vec_pretty(self).unwrap_or_default().into()
     }
 
-    /// Makes this the next version of the object, in the format of this program.
-    pub(crate) fn advance(&mut self, nonce: String) {
-        self.format = FORMAT;
-        self.readable_since = Some(READABLE_SINCE.to_owned());
-        self.generation = self.generation.saturating_add(1);
-        self.nonce = nonce;
+    /// The next version of the object, in the format of this program.
+    pub(crate) fn stamped(&self) -> Self {
+        Self {
+            format: FORMAT,
+            readable_since: Some(READABLE_SINCE.to_owned()),
+            generation: self.generation.saturating_add(1),
+            nonce: uuid::Uuid::new_v4().simple().to_string(),
+            ..self.clone()
+        }
     }
 
     /// The record of a release.
@@ -333,6 +336,21 @@ impl Current {
         let execution = execution.map(str::to_owned);
         let (uploads, unknown) = (Vec::new(), Map::new());
         self.pending = Some(Pending { operation, release: id, phase, uploads, execution, mixed, unknown });
+    }
+
+    /// The first entry file is about to be replaced.
+    pub fn begin_switch(&mut self) {
+        if let Some(pending) = &mut self.pending {
+            pending.phase = Phase::Switching;
+        }
+    }
+
+    /// All entry files are those of the live release.
+    pub fn end_switch(&mut self) {
+        if let Some(pending) = &mut self.pending {
+            pending.phase = Phase::Switched;
+            pending.mixed = false;
+        }
     }
 
     /// `id` is live from now on: by a deployment, or (`by_rollback`) taken back from a later release.

@@ -4,50 +4,49 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::decide::Decision;
-use super::switch::Written;
+use super::{Diff, DiffInput};
 use crate::bucket::{ETag, ListedObject};
 use crate::site::{Key, Role};
-use crate::state::{Inventory, Record};
+use crate::state::{Inventory, Manifest, Record};
 
 /// How long caches were told to keep a file that was immutable: the time to remember that its name is not to be trusted.
 const IMMUTABLE: SignedDuration = SignedDuration::from_hours(365 * 24);
 
-/// The keys that should be in the bucket by now, ascending.
-pub(super) fn expected(decision: &Decision) -> Vec<&Key> {
-    let desired = decision.desired.files.iter().map(|f| &f.key);
-    let mut keys: Vec<&Key> = desired.chain(decision.snapshot.inventory.keys()).collect();
+/// The keys that should be in the bucket after the switch, ascending.
+pub(crate) fn expected_keys<'a>(desired: &'a Manifest, inventory: &'a Inventory) -> Vec<&'a Key> {
+    let mut keys: Vec<&Key> = desired.files.iter().map(|f| &f.key).chain(inventory.keys()).collect();
     keys.sort_unstable();
     keys.dedup();
     keys
 }
 
-/// What the bucket holds of ours by a listing made after the last write; with the number of files
-/// that are not what this run put there or found confirmed before.
-pub(super) fn take_stock(
-    decision: &Decision,
-    written: &[Written],
+/// The new inventory: what the bucket holds of ours by `listed`, a listing made after the last write, ascending. With the
+/// number of files that are neither what this run wrote (`written`: by index, the entity tag) nor what it found confirmed
+/// before (`before`, what the diff was made from).
+pub(crate) fn reconcile(
+    before: &DiffInput<'_>,
+    diff: &Diff,
+    written: &HashMap<usize, &ETag>,
     listed: &[ListedObject],
     now: Timestamp,
 ) -> (Inventory, usize) {
     let find = |key: &str| listed.binary_search_by(|o| (*o.key).cmp(key)).ok().map(|i| &listed[i]);
-    let written: HashMap<usize, &ETag> = written.iter().map(|w| (w.index, &w.etag)).collect();
-    let before = &decision.snapshot;
-    let mut doubtful = 0;
-    let mut records = Vec::with_capacity(decision.desired.files.len() + decision.diff.obsolete.len());
-    for (index, file) in decision.desired.files.iter().enumerate() {
+    let desired = before.desired;
+    let mut unconfirmed = 0;
+    let mut records = Vec::with_capacity(desired.files.len() + diff.obsolete.len());
+    for (index, file) in desired.files.iter().enumerate() {
         let object = find(file.key.as_str()).filter(|object| match written.get(&index) {
             Some(etag) => object.etag == **etag,
-            None => match decision.inspected.get(file.key.as_str()) {
+            None => match before.inspected.get(file.key.as_str()) {
                 Some(inspection) => object.etag == inspection.etag,
                 None => before.inventory.get(&file.key).is_some_and(|r| r.is_confirmed_by(object)),
             },
         });
         let seen = object.filter(|o| o.size == file.size).map(|o| (o.etag.clone(), o.last_modified));
-        doubtful += usize::from(seen.is_none());
+        unconfirmed += usize::from(seen.is_none());
         records.push(Record { seen, ..Record::unseen(file) });
     }
-    for obsolete in &decision.diff.obsolete {
+    for obsolete in &diff.obsolete {
         if find(obsolete.key.as_str()).is_none() {
             continue;
         }
@@ -70,7 +69,7 @@ pub(super) fn take_stock(
         .inventory
         .records
         .iter()
-        .filter(|r| r.demoted && find(r.key.as_str()).is_none() && decision.desired.get(&r.key).is_none())
+        .filter(|r| r.demoted && find(r.key.as_str()).is_none() && desired.get(&r.key).is_none())
         .filter(|r| r.seen.as_ref().is_some_and(|(_, at)| now.duration_since(*at) < IMMUTABLE))
         .collect();
     records.extend(remembered.iter().map(|r| (*r).clone()));
@@ -78,11 +77,11 @@ pub(super) fn take_stock(
     // A run that was given up may have a write under way that lands after this listing, where no
     // other file stands. Should it, it is ours to take down.
     for file in before.claims.values().filter_map(|c| c.last()).filter(|f| f.role != Role::Fingerprinted) {
-        let is_absent = find(file.key.as_str()).is_none() && decision.desired.get(&file.key).is_none();
+        let is_absent = find(file.key.as_str()).is_none() && desired.get(&file.key).is_none();
         if is_absent && !remembered.contains(&file.key) {
             records.push(Record::unseen(file));
         }
     }
     records.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    (Inventory { records }, doubtful)
+    (Inventory { records }, unconfirmed)
 }

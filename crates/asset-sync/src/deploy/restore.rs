@@ -1,0 +1,146 @@
+//! Bringing back the files of an earlier release, without the site: its entry files are in the archive, its assets are
+//! still in the bucket or, where something else took their names, in the archive.
+
+use super::context::Context;
+use super::delete::{confirm, take_down};
+use super::frame::{Finish, abort_recorded_uploads};
+use super::invalidate::{owe, pay};
+use super::lease::Session;
+use super::settle::settle;
+use super::snapshot::snapshot;
+use super::stage::archive_overwritten;
+use super::switch::{Source, is_overtaken, switch};
+use super::upload::Uploader;
+use crate::error::{Error, Refusal};
+use crate::plan::{
+    Adopt, DiffInput, Obsolete, Overwritten, Reason, Write, covering_paths, overwritten, restoring_writes,
+};
+use crate::progress::Step;
+use crate::site::Role;
+use crate::state::{Current, Manifest, Operation, ReleaseFile, ReleaseId, ReleaseRecord};
+
+/// How often a rollback starts over because the bucket changed under it.
+const ROUNDS: usize = 4;
+
+/// What a rollback changes, by one comparison of the release with what the bucket holds.
+#[derive(Debug, Default)]
+struct Changes {
+    /// Files of the release that are not as it had them.
+    writes: Vec<Write>,
+    /// Recorded bytes that the writes replace.
+    overwritten: Vec<Overwritten>,
+    /// Pages that the release does not have, with their data; none as long as there are writes.
+    pages: Vec<Obsolete>,
+}
+
+pub(super) async fn go_back(
+    cx: &Context,
+    session: &Session,
+    before: &Current,
+    target: &ReleaseRecord,
+) -> Result<Finish, Error> {
+    abort_recorded_uploads(cx, session).await;
+    let desired = cx.store.read_manifest(&target.id).await?;
+    // A release that cannot be restored is refused before anything is begun.
+    let mut compared = Some(cx.step(Step::Inspect, 0, 0, Box::pin(compare(cx, target, &desired))).await?);
+    let now = cx.now();
+    let execution = cx.options.execution.as_deref();
+    session.update(|current| current.begin(Operation::Rollback, target.clone(), execution, now)).await?;
+    let uploader = Uploader::new(cx, session);
+    for _ in 0..ROUNDS {
+        let changes = match compared.take() {
+            Some(changes) => changes,
+            None => cx.step(Step::Inspect, 0, 0, Box::pin(compare(cx, target, &desired))).await?,
+        };
+        let writes: Vec<&Write> = changes.writes.iter().collect();
+        if !writes.is_empty() {
+            let paths = covering_paths(
+                writes.iter().map(|w| &desired.files[w.file].key),
+                &cx.options.url_prefix,
+                cx.options.invalidation,
+            );
+            session
+                .update(|current| {
+                    owe(cx, current, &paths);
+                    current.begin_switch();
+                })
+                .await?;
+            match archive_overwritten(cx, &changes.overwritten, &uploader).await {
+                Err(error) if is_overtaken(&error) => continue,
+                archived => archived?,
+            }
+            let bytes = writes.iter().map(|w| desired.files[w.file].size).sum();
+            let switch = switch(cx, &desired, &writes, Source::Archive, session, &uploader);
+            match cx.step(Step::Switch, writes.len() as u64, bytes, switch).await {
+                Err(error) if is_overtaken(&error) => continue,
+                written => written?,
+            };
+            // Look again: a late write of another run may have come in between.
+            continue;
+        }
+        let now = cx.now();
+        let position = |id: &ReleaseId| before.releases.iter().position(|r| r.id == *id);
+        let back = before.live.as_ref().is_some_and(|live| position(&target.id) < position(live));
+        session
+            .update(|current| {
+                current.activate(&target.id, back, now);
+                current.end_switch();
+            })
+            .await?;
+        let mut invalidations = pay(cx, session).await?;
+        invalidations.extend(take_down(cx, session, &changes.pages).await?);
+        return Ok(Finish { done: true, invalidations, ..Finish::default() });
+    }
+    Err(Error::Unsettled { what: "entry files were replaced as soon as they were written".to_owned() })
+}
+
+/// Compares the release with what the bucket holds, as a deployment of it would, and plans the changes. The number
+/// of requests depends on what differs, not on the number of releases.
+async fn compare(cx: &Context, target: &ReleaseRecord, desired: &Manifest) -> Result<Changes, Error> {
+    let mut snapshot = snapshot(cx).await?;
+    // What it had is ours, whatever stands there.
+    snapshot.inventory.add_unseen(desired);
+    snapshot.leave_out_nested();
+    let (diff, inspected) = settle(cx, desired, &snapshot.inventory, &snapshot.claims, &mut snapshot.listed).await?;
+    let input = DiffInput {
+        desired,
+        inventory: &snapshot.inventory,
+        claims: &snapshot.claims,
+        listed: &snapshot.listed,
+        inspected: &inspected,
+        adopt: Adopt::Refuse,
+    };
+    let mut writes = restoring_writes(&input, &diff);
+    writes.retain(|write| snapshot.nested.owner(&desired.files[write.file].key).is_none());
+    let overwritten = overwritten(&input, &writes);
+    check_archive(cx, target, desired, &writes).await?;
+    // Pages are deleted when nothing is left to write.
+    let pages = diff.obsolete.iter().filter(|o| o.with_switch && writes.is_empty()).collect();
+    let pages = confirm(cx, pages, &snapshot.inventory, &snapshot.claims).await?.into_iter().cloned().collect();
+    Ok(Changes { writes, overwritten, pages })
+}
+
+/// Nothing is replaced unless everything can be.
+async fn check_archive(
+    cx: &Context,
+    target: &ReleaseRecord,
+    desired: &Manifest,
+    writes: &[Write],
+) -> Result<(), Error> {
+    let from_archive = writes.iter().filter(|w| w.reason != Reason::Headers).map(|w| &desired.files[w.file]);
+    let from_archive: Vec<&ReleaseFile> = from_archive.collect();
+    let from_archive = from_archive.as_slice();
+    let checked = cx.each(from_archive.len(), |index| async move {
+        let file = from_archive[index];
+        if cx.store.is_archived(&file.sha256, file.size).await? {
+            return Ok(());
+        }
+        let key = match file.role {
+            // Its bytes were never in the archive, so what is missing is the file.
+            Role::Fingerprinted => cx.key(file.key.as_str()),
+            Role::Entry | Role::Html | Role::Root => cx.store.area.blob(&file.sha256),
+        };
+        Err(Error::from(Refusal::Incomplete { release: format!("release {}", target.id), key }))
+    });
+    checked.await.map(drop)
+}
