@@ -84,7 +84,7 @@ fn record(site: &Site, state: &Path) -> Result<(), Failure> {
     let records = manifest.files.iter().map(|file| Record { seen: seen(file), ..Record::unseen(file) });
     fs::create_dir_all(state)?;
     fs::write(state.join("current"), current.encode())?;
-    fs::write(state.join("inventory"), Inventory { records: records.collect() }.encode())?;
+    fs::write(state.join("inventory"), Inventory { records: records.collect(), ..Inventory::default() }.encode())?;
     Ok(())
 }
 

@@ -13,7 +13,7 @@ pub(super) async fn record_adopted(cx: &Context, session: &Session, found: Manif
     let mergeable = |r: &&ReleaseRecord| r.adopted && current.live.as_ref() != Some(&r.id);
     let mut before = None;
     for record in current.releases.iter().filter(mergeable) {
-        let earlier = match cx.store.read_manifest(&record.id).await {
+        let earlier = match cx.store.read_manifest(record).await {
             Ok(earlier) => earlier,
             // Nothing to be added to.
             Err(Error::State(_)) => continue,

@@ -36,8 +36,10 @@ impl Context {
         Self { options, recorder, ..self.clone() }
     }
 
+    /// The time, in whole seconds as the state has it.
     pub(super) fn now(&self) -> Timestamp {
-        (self.options.clock)()
+        let now = (self.options.clock)();
+        Timestamp::from_second(now.as_second()).unwrap_or(now)
     }
 
     /// The full key of a file of the site.

@@ -229,11 +229,14 @@ pub(super) fn stale_paths(cx: &Context, desired: &Manifest, diff: &Diff) -> Vec<
 
 /// The record of a release that is not in the history.
 fn new_release(cx: &Context, current: &Current, desired: &Manifest, site: &Site, info: &ReleaseInfo) -> ReleaseRecord {
+    let record = ReleaseRecord::new(current.sequence.saturating_add(1), &info.version, desired, cx.now());
+    let live = current.live_release().filter(|live| live.tree == record.tree);
     ReleaseRecord {
         build: info.build,
+        files_of: live.map(|live| live.stored_as().clone()),
         environment: cx.options.environment.clone(),
         warnings: KnownWarnings::of(&site.findings.warnings),
-        ..ReleaseRecord::new(current.sequence.saturating_add(1), &info.version, desired, cx.now())
+        ..record
     }
 }
 

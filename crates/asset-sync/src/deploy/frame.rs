@@ -10,6 +10,7 @@ use super::lease::Session;
 use super::report::{InvalidationReport, NamedRelease, Outcome, Report, Seen, Tally};
 use super::stop::{CLEAN_UP, until};
 use crate::bucket::Bucket as _;
+use crate::digest::Sha256;
 use crate::error::{Error, NotVerified};
 use crate::state::{Current, RecordedUpload, ReleaseId, ReleaseRecord};
 
@@ -18,12 +19,14 @@ use crate::state::{Current, RecordedUpload, ReleaseId, ReleaseRecord};
 pub(super) struct Finish {
     /// What was begun is done; otherwise nothing was begun, and the journal stays as it is.
     pub(super) done: bool,
-    /// Generation of a new inventory.
-    pub(super) inventory: Option<u64>,
+    /// Generation of a new inventory, and its hash.
+    pub(super) inventory: Option<(u64, Sha256)>,
     /// That inventory does not cover the releases that the one before did not either.
     pub(super) keep_unrecorded: bool,
     /// Releases that are gone.
     pub(super) expired: Vec<ReleaseId>,
+    /// Manifests that nothing refers to when they are.
+    pub(super) manifests: Vec<ReleaseId>,
     pub(super) invalidations: Vec<InvalidationReport>,
     /// All is on record, and yet the site is not what it should be.
     pub(super) not_verified: Option<NotVerified>,
@@ -68,8 +71,9 @@ pub(super) async fn close<T>(
                 if end.done {
                     current.finish();
                 }
-                if end.inventory.is_some() {
-                    current.inventory = end.inventory;
+                if let Some((generation, sha256)) = end.inventory {
+                    current.inventory = Some(generation);
+                    current.inventory_sha256 = Some(sha256);
                     current.unrecorded.retain(|id| end.keep_unrecorded && !end.expired.contains(id));
                 }
                 current.releases.retain(|r| !end.expired.contains(&r.id));
@@ -128,7 +132,7 @@ pub(super) async fn forget_superseded(cx: &Context, before: &Current, finish: &F
     if let (Some(_), Some(old)) = (finish.inventory, before.inventory) {
         keys.push((cx.store.area.inventory(old), None));
     }
-    for id in &finish.expired {
+    for id in &finish.manifests {
         keys.push((cx.store.area.release_entries(id), None));
         keys.push((cx.store.area.release_assets(id), None));
     }

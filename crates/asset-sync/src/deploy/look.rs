@@ -45,7 +45,7 @@ pub(super) async fn verify(cx: &Context, verifier: &dyn Verifier) -> Result<Verd
     let (current, _) = cx.store.read_current().await?;
     cx.warn_of_other_environment(&current);
     let nothing_live = || Error::NoSuchRelease("no release is live on this target".to_owned());
-    let live = current.live.as_ref().ok_or_else(nothing_live)?;
+    let live = current.live_release().ok_or_else(nothing_live)?;
     let manifest = cx.store.read_manifest(live).await?;
     Ok(look_at(cx, verifier, &current, &manifest).await)
 }
@@ -53,7 +53,7 @@ pub(super) async fn verify(cx: &Context, verifier: &dyn Verifier) -> Result<Verd
 async fn look_at(cx: &Context, verifier: &dyn Verifier, current: &Current, manifest: &Manifest) -> Verdict {
     let previous = match superseded_last(current) {
         // Without it a stale edge cannot be told, and the rest can.
-        Some(before) => cx.store.read_manifest(&before.id).await.ok(),
+        Some(before) => cx.store.read_manifest(before).await.ok(),
         None => None,
     };
     let key = cx.store.area.current();
@@ -140,7 +140,7 @@ async fn look_at_record(
     release: &ReleaseRecord,
 ) -> Result<(Option<NotVerified>, Option<Seen>), Error> {
     let Some(verifier) = &cx.options.verifier else { return Ok((None, None)) };
-    let manifest = cx.store.read_manifest(&release.id).await?;
+    let manifest = cx.store.read_manifest(release).await?;
     let verdict = look_once(cx, &**verifier, current, &manifest).await?;
     let failed = judge(cx, &verdict, release);
     let fails = consequence(verdict.fault(), cx.options.verification_required, OnFailure::Keep, None);

@@ -19,7 +19,7 @@ use super::store::Archived;
 use super::switch::{Source, Written, is_overtaken, switch};
 use super::upload::Uploader;
 use crate::error::Error;
-use crate::plan::{Write, adopted_release, expected_keys, reconcile};
+use crate::plan::{Numbers, Write, adopted_release, expected_keys, reconcile};
 use crate::progress::Step;
 use crate::site::{Site, SiteFile};
 use crate::state::{Current, Operation, ReleaseId};
@@ -38,12 +38,8 @@ pub(super) async fn publish(
         abort_recorded_uploads(cx, session).await;
         session.update(|current| begin_release(cx, current, &decision)).await?;
     }
-    let mut archived = if decision.known {
-        None
-    } else {
-        let store = cx.store.store_manifest(&decision.release.id, &decision.desired);
-        Some(try_join!(store, cx.store.archived_keys())?.1)
-    };
+    let mut archived =
+        if decision.known { None } else { Some(try_join!(store_manifest(cx, &decision), cx.store.archived_keys())?.1) };
     for key in &decision.demoted {
         cx.warn(format!(
             "{key} has a fingerprinted name and yet its content changed: it is served as an entry file from now on, not as immutable"
@@ -69,7 +65,9 @@ pub(super) async fn publish(
         let list = cx.step(Step::Confirm, 0, 0, list_scope(&cx.bucket, cx.scope(), &expected));
         let (_, listed) = try_join!(live, list)?;
         let written = written.iter().map(|w| (w.index, &w.etag)).collect();
-        let (inventory, unconfirmed) = reconcile(&decision.diff_input(), &decision.diff, &written, &listed, cx.now());
+        let numbers = Numbers::of(&session.current().await, &decision.release);
+        let (inventory, unconfirmed) =
+            reconcile(&decision.diff_input(), &decision.diff, &written, &listed, &numbers, cx.now());
         drop(listed);
         if unconfirmed == 0 {
             decision.snapshot.inventory = inventory;
@@ -127,17 +125,17 @@ async fn wind_up(cx: &Context, session: &Session, mut decision: Decision) -> Res
         Looked::Stays(not_verified, seen) => (not_verified, seen),
     };
     let pruned = Pruned {
-        live: &decision.release.id,
         desired: &decision.desired,
         inventory: std::mem::take(&mut decision.snapshot.inventory),
         claims: &decision.snapshot.claims,
+        obsolete: &decision.diff.obsolete,
+        has_orphans: decision.snapshot.current.pending.is_some(),
     };
-    let (mut finish, inventory, more) = prune_after(cx, session, pruned, &decision.diff.obsolete).await?;
+    let (mut finish, inventory, more) = prune_after(cx, session, pruned).await?;
     invalidations.extend(more);
     let record = async {
         let generation = session.current().await.generation + 1;
-        cx.store.store_inventory(generation, &inventory).await?;
-        Ok(generation)
+        cx.store.store_inventory(generation, &inventory).await
     };
     finish.done = true;
     finish.inventory = Some(cx.step(Step::Record, 0, 0, record).await?);
@@ -145,6 +143,14 @@ async fn wind_up(cx: &Context, session: &Session, mut decision: Decision) -> Res
     finish.not_verified = not_verified;
     finish.seen = seen;
     Ok((finish, decision))
+}
+
+/// Stores the manifest of the release, where it has one of its own.
+pub(super) async fn store_manifest(cx: &Context, decision: &Decision) -> Result<(), Error> {
+    if decision.release.files_of.is_some() {
+        return Ok(());
+    }
+    cx.store.store_manifest(&decision.release.id, &decision.desired).await
 }
 
 /// Records that this run makes the release live; nothing where it ends what an earlier run began to take back.

@@ -40,7 +40,7 @@ pub(super) async fn go_back(
     target: &ReleaseRecord,
 ) -> Result<Finish, Error> {
     abort_recorded_uploads(cx, session).await;
-    let desired = cx.store.read_manifest(&target.id).await?;
+    let desired = cx.store.read_manifest(target).await?;
     // A release that cannot be restored is refused before anything is begun.
     let mut compared = Some(cx.step(Step::Inspect, 0, 0, Box::pin(compare(cx, target, &desired))).await?);
     let now = cx.now();
@@ -99,7 +99,7 @@ pub(super) async fn go_back(
 async fn compare(cx: &Context, target: &ReleaseRecord, desired: &Manifest) -> Result<Changes, Error> {
     let mut snapshot = snapshot(cx).await?;
     // What it had is ours, whatever stands there.
-    snapshot.inventory.add_unseen(desired);
+    snapshot.inventory.add_release(desired, target.stored_as().number());
     snapshot.leave_out_nested();
     let (diff, inspected) = settle(cx, desired, &snapshot.inventory, &snapshot.claims, &mut snapshot.listed).await?;
     let input = DiffInput {

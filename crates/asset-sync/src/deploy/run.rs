@@ -9,12 +9,13 @@ use super::decide::{Decision, decide, warn_of_findings};
 use super::frame::{Finish, close, forget_superseded, guard, run_report};
 use super::look::look_if_required;
 use super::options::ReleaseInfo;
-use super::publish::{begin_release, go_live, publish};
+use super::publish::{begin_release, go_live, publish, store_manifest};
 use super::report::{InvalidationReport, Outcome, Report};
 use super::retreat::finish_retreat;
 use super::snapshot::{Snapshot, snapshot};
 use super::stop::until;
 use crate::error::Error;
+use crate::plan::{expired, surplus_names};
 use crate::progress::Step;
 use crate::site::Site;
 use crate::state::Current;
@@ -32,7 +33,9 @@ pub(super) async fn run_deploy(
             let seen = until(stop, look_if_required(cx, &decision)).await?;
             return Ok(Report { seen, ..deploy_report(cx, Outcome::Unchanged, &decision, Vec::new()) });
         }
-        if !decision.is_relabel() || decision.snapshot.current.lease.is_some() {
+        let current = &decision.snapshot.current;
+        let is_to_prune = || !expired(current, cx.options.keep_releases, cx.options.grace, cx.now()).is_empty();
+        if !decision.is_relabel() || current.lease.is_some() || is_to_prune() {
             break;
         }
         until(stop, probe_conditional_writes(cx)).await?;
@@ -95,12 +98,12 @@ async fn read_and_decide(cx: &Context, site: &Site, info: &ReleaseInfo) -> Resul
     decide(cx, snapshot, site, info).await
 }
 
-/// The same files under another version or build: a manifest and a pointer, no lease needed.
-/// `false` if somebody else was faster.
+/// The same files under another version or build: another name on record, no lease needed. `false` if somebody else was
+/// faster.
 async fn relabel(cx: &Context, decision: &Decision) -> Result<bool, Error> {
     let id = &decision.release.id;
     if !decision.known {
-        cx.store.store_manifest(id, &decision.desired).await?;
+        store_manifest(cx, decision).await?;
     }
     let mut next = decision.snapshot.current.clone();
     begin_release(cx, &mut next, decision);
@@ -108,6 +111,8 @@ async fn relabel(cx: &Context, decision: &Decision) -> Result<bool, Error> {
     next.finish();
     // All its files are in the inventory: they are those of the release before.
     next.unrecorded.clone_from(&decision.snapshot.current.unrecorded);
+    let surplus = surplus_names(&next);
+    next.releases.retain(|release| !surplus.contains(&release.id));
     cx.store.write_unleased(&next, decision.snapshot.etag.as_ref()).await
 }
 

@@ -1,6 +1,6 @@
 //! Reading what there is: the state area, and a listing of the target.
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, StreamExt as _};
 use futures::try_join;
 
 use super::context::Context;
@@ -9,7 +9,7 @@ use crate::bucket::{ETag, ListedObject};
 use crate::error::Error;
 use crate::plan::{Claims, NestedTargets};
 use crate::site::Key;
-use crate::state::{Current, Inventory, Manifest, ReleaseId};
+use crate::state::{Current, Inventory, Manifest, ReleaseRecord};
 
 /// Manifests held in memory at once.
 const MANIFESTS_AT_ONCE: usize = 16;
@@ -44,18 +44,20 @@ pub(super) async fn snapshot(cx: &Context) -> Result<Snapshot, Error> {
     let state = async {
         let (mut current, mut etag) = cx.store.read_current().await?;
         loop {
-            if let Some((inventory, claims)) = read_records(cx, &current).await? {
-                return Ok::<_, Error>((current, etag, inventory, claims));
-            }
+            let damage = match cx.store.read_inventory(&current).await {
+                Ok(inventory) => {
+                    let (inventory, claims) = with_claims(cx, &current, inventory).await?;
+                    return Ok::<_, Error>((current, etag, inventory, claims));
+                }
+                Err(Error::State(error)) if error.is_damage() => error,
+                Err(error) => return Err(error),
+            };
             // Another run replaced the inventory between our two reads; or it is really gone.
             let (now, now_etag) = cx.store.read_current().await?;
             if now_etag == etag {
-                cx.warn(format!(
-                    "{} is missing: working out what is ours from the releases' manifests",
-                    cx.store.area.inventory(now.inventory.unwrap_or_default())
-                ));
-                let everything = now.releases.iter().map(|r| r.id.clone()).collect();
-                let (inventory, claims) = with_claims(cx, &now, everything, Inventory::default()).await?;
+                cx.warn(format!("{damage}: working out what is ours from the releases' manifests"));
+                let unknown = Inventory { archived: None, ..Inventory::default() };
+                let (inventory, claims) = with_claims(cx, &now, unknown).await?;
                 return Ok((now, now_etag, inventory, claims));
             }
             (current, etag) = (now, now_etag);
@@ -76,34 +78,24 @@ pub(super) async fn snapshot(cx: &Context) -> Result<Snapshot, Error> {
     Ok(snapshot)
 }
 
-/// The inventory and what it does not cover; `None` if the inventory is not there.
-async fn read_records(cx: &Context, current: &Current) -> Result<Option<(Inventory, Claims)>, Error> {
-    match cx.store.read_inventory(current).await? {
-        Some(inventory) => Ok(Some(with_claims(cx, current, current.unrecorded.clone(), inventory).await?)),
-        None => Ok(None),
-    }
-}
-
-/// Adds what these releases may have put into the bucket. Keys of one that was live are ours
-/// whatever stands there; of one that never was, only what has the hash it would have written:
-/// nobody knows how far it came, and somebody else may have been there.
-async fn with_claims(
-    cx: &Context,
-    current: &Current,
-    releases: Vec<ReleaseId>,
-    mut inventory: Inventory,
-) -> Result<(Inventory, Claims), Error> {
-    let mut manifests = stream::iter(releases)
-        .map(|id| async move {
-            let was_live = current.release(&id).is_some_and(|r| r.activated_at.is_some());
-            Ok::<_, Error>((was_live, read_manifest_if_sound(cx, &id).await?))
-        })
-        .buffered(MANIFESTS_AT_ONCE);
+/// Adds what releases that the inventory does not cover may have put into the bucket: all releases, where it does not say
+/// what they need of the archive. Keys of one that was live are ours whatever stands there; of one that never was, only
+/// what has the hash it would have written: nobody knows how far it came, and somebody else may have been there.
+async fn with_claims(cx: &Context, current: &Current, mut inventory: Inventory) -> Result<(Inventory, Claims), Error> {
+    let covers = |r: &ReleaseRecord| inventory.archived.is_some() && !current.unrecorded.contains(&r.id);
+    let releases: Vec<&ReleaseRecord> = current.releases.iter().filter(|r| !covers(r)).collect();
+    let releases = releases.as_slice();
+    let mut manifests = stream::iter(0..releases.len())
+        .map(|index| read_manifest_if_sound(cx, releases[index]))
+        .buffered(MANIFESTS_AT_ONCE)
+        .enumerate();
+    inventory.archived.get_or_insert_default();
     let mut claims = Claims::new();
-    while let Some((was_live, manifest)) = manifests.try_next().await? {
-        let Some(manifest) = manifest else { continue };
-        if was_live {
-            inventory.add_unseen(&manifest);
+    while let Some((index, manifest)) = manifests.next().await {
+        let Some(manifest) = manifest? else { continue };
+        let release = releases[index];
+        if release.activated_at.is_some() {
+            inventory.add_release(&manifest, release.stored_as().number());
         }
         for file in manifest.files {
             claims.entry(file.key.clone()).or_default().push(file);
@@ -113,10 +105,10 @@ async fn with_claims(
 }
 
 /// The manifest of a release, if there is one; none, with a warning, where it is damaged.
-pub(super) async fn read_manifest_if_sound(cx: &Context, id: &ReleaseId) -> Result<Option<Manifest>, Error> {
-    match cx.store.read_manifest_if_any(id).await {
+pub(super) async fn read_manifest_if_sound(cx: &Context, release: &ReleaseRecord) -> Result<Option<Manifest>, Error> {
+    match cx.store.read_manifest_if_any(release).await {
         Err(Error::State(error)) if error.is_damage() => {
-            cx.warn(format!("{error}. No rollback to release {id} is possible"));
+            cx.warn(format!("{error}. No rollback to release {} is possible", release.id));
             Ok(None)
         }
         read => read,

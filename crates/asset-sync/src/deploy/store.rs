@@ -11,10 +11,10 @@ use crate::bucket::{
     Bucket as _, BucketError, BucketErrorKind, Condition, ETag, ListedObject, MAX_BATCH, ObjectSpec, Resilient, Sink,
     hash_object, read_into,
 };
-use crate::digest::Sha256;
+use crate::digest::{Hasher, Sha256};
 use crate::error::Error;
 use crate::headers::Headers;
-use crate::state::{Current, Inventory, Manifest, ReleaseId, StateArea, StateError};
+use crate::state::{Current, Inventory, Manifest, ReleaseId, ReleaseRecord, StateArea, StateError};
 
 /// More than the state of a target with ten million files: a bound against reading what is not ours.
 const LARGEST_STATE_OBJECT: u64 = 4 * 1024 * 1024 * 1024;
@@ -37,6 +37,19 @@ fn headers() -> Headers {
         content_type: "application/json".to_owned(),
         cache_control: Some("no-store".to_owned()),
         ..Headers::default()
+    }
+}
+
+/// Content as it is read, and its hash.
+struct Hashed<S> {
+    hasher: Hasher,
+    content: S,
+}
+
+impl<S: Sink> Sink for Hashed<S> {
+    fn take(&mut self, piece: &[u8]) {
+        self.hasher.update(piece);
+        self.content.take(piece);
     }
 }
 
@@ -107,31 +120,41 @@ impl StateStore {
         }
     }
 
-    /// The inventory in force, empty where there was none yet; `None` if it is not there.
-    pub(super) async fn read_inventory(&self, current: &Current) -> Result<Option<Inventory>, Error> {
-        let Some(generation) = current.inventory else { return Ok(Some(Inventory::default())) };
+    /// The inventory in force, empty where there was none yet.
+    ///
+    /// # Errors
+    /// [`StateError`] if it is lost, or not the one that `current` names; else what reading it can give.
+    pub(super) async fn read_inventory(&self, current: &Current) -> Result<Inventory, Error> {
+        let Some(generation) = current.inventory else { return Ok(Inventory::default()) };
         let key = self.area.inventory(generation);
-        let found = self.read_into(&key, |size| Inventory::decoder(&key, size)).await?;
-        Ok(found.map(|(read, _)| Inventory::decoded(read)).transpose()?)
+        let new = |size| Hashed { hasher: Hasher::default(), content: Inventory::decoder(&key, size) };
+        let Some((read, _)) = self.read_into(&key, new).await? else { return Err(StateError::Missing { key }.into()) };
+        let inventory = Inventory::decoded(read.content)?;
+        if current.inventory_sha256.is_some_and(|sha256| sha256 != read.hasher.finish()) {
+            return Err(StateError::malformed(&key, "its content is not the one on record").into());
+        }
+        Ok(inventory)
     }
 
     /// The manifest of a release; `None` for one that was begun and never came to storing it.
-    pub(super) async fn read_manifest_if_any(&self, id: &ReleaseId) -> Result<Option<Manifest>, Error> {
+    pub(super) async fn read_manifest_if_any(&self, release: &ReleaseRecord) -> Result<Option<Manifest>, Error> {
+        let id = release.stored_as();
         let (entries_key, assets_key) = (self.area.release_entries(id), self.area.release_assets(id));
         let (entries, assets) = try_join!(self.read(&entries_key), self.read(&assets_key))?;
         // The assets' part is written last.
-        match (entries, assets) {
-            (Some(entries), Some(assets)) => {
-                Ok(Some(Manifest::decode((&entries_key, &entries.0), (&assets_key, &assets.0))?))
-            }
-            _ => Ok(None),
+        let (Some(entries), Some(assets)) = (entries, assets) else { return Ok(None) };
+        let manifest = Manifest::decode((&entries_key, &entries.0), (&assets_key, &assets.0))?;
+        if manifest.tree() != release.tree {
+            let key = format!("{entries_key} (or its `assets`)");
+            return Err(StateError::malformed(&key, "it does not list the content on record").into());
         }
+        Ok(Some(manifest))
     }
 
     /// The manifest of a release that was live.
-    pub(super) async fn read_manifest(&self, id: &ReleaseId) -> Result<Manifest, Error> {
-        let missing = || StateError::Missing { key: self.area.release_assets(id) };
-        Ok(self.read_manifest_if_any(id).await?.ok_or_else(missing)?)
+    pub(super) async fn read_manifest(&self, release: &ReleaseRecord) -> Result<Manifest, Error> {
+        let missing = || StateError::Missing { key: self.area.release_assets(release.stored_as()) };
+        Ok(self.read_manifest_if_any(release).await?.ok_or_else(missing)?)
     }
 
     /// Stores the manifest of a release, both parts. The part that is read alone is read only of
@@ -143,9 +166,26 @@ impl StateStore {
         Ok(())
     }
 
-    /// Stores the inventory as of `generation`.
-    pub(super) async fn store_inventory(&self, generation: u64, inventory: &Inventory) -> Result<(), Error> {
-        self.put(&self.area.inventory(generation), inventory.encode()).await
+    /// Stores the inventory as of `generation`; gives what `current` says of it.
+    pub(super) async fn store_inventory(&self, generation: u64, inventory: &Inventory) -> Result<(u64, Sha256), Error> {
+        let body = inventory.encode();
+        let sha256 = Sha256::of(&body);
+        self.put(&self.area.inventory(generation), body).await?;
+        Ok((generation, sha256))
+    }
+
+    /// Inventories and manifests that nothing refers to: runs that died have left them. To be asked under the lease
+    /// by who deletes them, since others may be writing theirs.
+    pub(super) async fn orphans(&self, current: &Current) -> Result<Vec<ListedObject>, Error> {
+        let (inventories, manifests) = (self.area.inventories(), self.area.releases());
+        let (inventories, manifests) =
+            try_join!(list_all(&self.bucket, &inventories), list_all(&self.bucket, &manifests))?;
+        let in_force = current.inventory.map(|generation| self.area.inventory(generation));
+        let stored = current.releases.iter().map(ReleaseRecord::stored_as);
+        let known = stored.flat_map(|id| [self.area.release_entries(id), self.area.release_assets(id)]);
+        let known: HashSet<String> = known.chain(in_force).collect();
+        let listed = inventories.into_iter().chain(manifests);
+        Ok(listed.filter(|object| !known.contains(&*object.key)).collect())
     }
 
     /// Writes a state object that has its name for itself.

@@ -26,7 +26,7 @@ fn manifest(files: &[(&str, &str)]) -> Manifest {
 }
 
 fn inventory(files: &[(&str, &str)]) -> Inventory {
-    Inventory { records: manifest(files).files.iter().map(Record::unseen).collect() }
+    Inventory { records: manifest(files).files.iter().map(Record::unseen).collect(), ..Inventory::default() }
 }
 
 /// All names of the release that have a token, none of them decided.
@@ -228,7 +228,7 @@ proptest! {
             let kept = past.records.iter().filter(|r| decided.get(&r.key).is_none()).cloned();
             let mut records: Vec<Record> = decided.files.iter().map(Record::unseen).chain(kept).collect();
             records.sort_by(|a, b| a.key.cmp(&b.key));
-            past = Inventory { records };
+            past = Inventory { records, ..Inventory::default() };
             let mut again = manifest(&borrowed(release));
             promoted_among(&mut again, &past, &Claims::new());
             demote(&mut again, &past, &Claims::new(), CACHE.entry);

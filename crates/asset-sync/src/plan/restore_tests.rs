@@ -87,8 +87,9 @@ proptest! {
                 let seen = p.confirmed.then(|| (etag(version), now));
                 Some(Record { seen, ..Record::unseen(&file(key, p.role, version)) })
             }).collect(),
+            ..Inventory::default()
         };
-        inventory.add_unseen(&desired);
+        inventory.add_release(&desired, 1);
         let claims: Claims = places.iter().filter(|(_, p)| !p.claimed.is_empty()).map(|(key, p)| {
             (Key::new(key).unwrap(), p.claimed.iter().map(|v| file(key, p.role, *v)).collect())
         }).collect();

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::lines::check_format;
+use super::table;
 use super::{FORMAT, KnownWarnings, Manifest, READABLE_SINCE, ReleaseId, StateError};
 use crate::digest::Sha256;
 use crate::verify::Observation;
@@ -32,9 +33,13 @@ pub struct Current {
     /// The release that is live.
     pub live: Option<ReleaseId>,
     /// Releases whose files are kept, in the order of their numbers.
+    #[serde(with = "table")]
     pub releases: Vec<ReleaseRecord>,
     /// Generation of the inventory in force.
     pub inventory: Option<u64>,
+    /// SHA-256 of that inventory, as stored. Format 1 had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory_sha256: Option<Sha256>,
     /// Releases whose files may be in the bucket without being in that inventory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unrecorded: Vec<ReleaseId>,
@@ -82,6 +87,10 @@ pub struct ReleaseRecord {
     /// It is what stood in the bucket before the first deployment.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
+    /// The release whose files these are too: the same content under another name. It has one manifest and one place in
+    /// the inventory, those of the release that was deployed with it first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files_of: Option<ReleaseId>,
     /// The release that was live before a deployment made this one live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<ReleaseId>,
@@ -221,6 +230,7 @@ impl ReleaseRecord {
             superseded_at: None,
             rolled_back: false,
             adopted: false,
+            files_of: None,
             replaced: None,
             deployed_by: None,
             found_wrong: Vec::new(),
@@ -228,6 +238,11 @@ impl ReleaseRecord {
             warnings: KnownWarnings::default(),
             unknown: Map::new(),
         }
+    }
+
+    /// The release under whose id the manifest is stored and the inventory knows the files.
+    pub fn stored_as(&self) -> &ReleaseId {
+        self.files_of.as_ref().unwrap_or(&self.id)
     }
 }
 
@@ -243,6 +258,7 @@ impl Default for Current {
             live: None,
             releases: Vec::new(),
             inventory: None,
+            inventory_sha256: None,
             unrecorded: Vec::new(),
             debts: Vec::new(),
             pending: None,
@@ -265,7 +281,7 @@ impl Current {
     /// The object it is stored as.
     pub fn encode(&self) -> Bytes {
         // Plain structs and strings always serialise.
-        serde_json::to_vec_pretty(self).unwrap_or_default().into()
+        serde_json::to_vec(self).unwrap_or_default().into()
     }
 
     /// The next version of the object, in the format of this program.
@@ -362,6 +378,8 @@ impl Current {
         if let Some(record) = old.as_ref().and_then(|old| self.release_mut(old)) {
             record.superseded_at = Some(now);
             record.rolled_back = by_rollback;
+            // Only what is live is compared with what comes next.
+            record.warnings = KnownWarnings::default();
         }
         if let Some(record) = self.release_mut(id) {
             record.activated_at = Some(now);
@@ -412,24 +430,5 @@ impl Current {
         for record in self.releases.iter_mut().filter(|r| self.live.as_ref() != Some(&r.id)) {
             record.found_wrong = Vec::new();
         }
-    }
-
-    /// Releases that may go: neither live, nor begun, nor among the `keep` that were live last
-    /// before it, and superseded for at least `grace`.
-    pub fn expired(&self, keep: usize, grace: SignedDuration, now: Timestamp) -> Vec<ReleaseId> {
-        let mut past: Vec<&ReleaseRecord> = self
-            .releases
-            .iter()
-            .filter(|r| self.live.as_ref() != Some(&r.id))
-            .filter(|r| self.pending.as_ref().map(|p| &p.release) != Some(&r.id))
-            .collect();
-        past.sort_by_key(|r| std::cmp::Reverse(r.activated_at.and(r.superseded_at)));
-        let retained = past.iter().filter(|r| r.activated_at.is_some()).take(keep);
-        let retained: Vec<&ReleaseId> = retained.map(|r| &r.id).collect();
-        past.iter()
-            .filter(|r| !retained.contains(&&r.id))
-            .filter(|r| r.superseded_at.is_none_or(|at| now.duration_since(at) >= grace))
-            .map(|r| r.id.clone())
-            .collect()
     }
 }

@@ -1,5 +1,6 @@
 //! What the target's bucket was last seen to hold of ours.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,10 +9,46 @@ use serde::{Deserialize, Serialize};
 
 use super::lines::{self, Decoder};
 use super::{Manifest, ReleaseFile, StateError};
-use crate::bucket::{ETag, ListedObject};
+use crate::bucket::{ETag, ListedObject, Sink as _};
 use crate::digest::Sha256;
 use crate::headers::Headers;
 use crate::site::{Key, Role};
+
+/// The releases that had a name or a content, from the first to the last, by their numbers. Some in between may not have
+/// had it: what it says of them is that it may be needed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Number of the first release.
+    pub first: u64,
+    /// Number of the last one; `None` while the release that was live when the inventory was written has it.
+    pub last: Option<u64>,
+}
+
+impl Span {
+    /// Of one release that is not live.
+    pub fn of(number: u64) -> Self {
+        Self { first: number, last: Some(number) }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        let last = self.last.zip(other.last).map(|(one, another)| one.max(another));
+        Self { first: self.first.min(other.first), last }
+    }
+
+    /// The same where the release that had it is not live any more, and `last` is the last one it can have been.
+    #[must_use]
+    pub fn until(self, last: u64) -> Self {
+        Self { last: self.last.or(Some(last)), ..self }
+    }
+
+    /// Whether one of the releases with these numbers may have it.
+    pub fn has_any(&self, numbers: &BTreeSet<u64>) -> bool {
+        let last = self.last.unwrap_or(u64::MAX);
+        self.first <= last && numbers.range(self.first..=last).next().is_some()
+    }
+}
 
 /// One object that some release of ours put under the target's prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +65,8 @@ pub struct Record {
     pub role: Role,
     /// See [`ReleaseFile::demoted`](super::ReleaseFile::demoted).
     pub demoted: bool,
+    /// The releases that have a file of this name. Format 1 did not say: from the first on.
+    pub releases: Span,
     /// Entity tag and date that a listing showed after it was written; `None` if it was written
     /// (or was to be) by a run that did not come as far as to list.
     pub seen: Option<(ETag, Timestamp)>,
@@ -43,6 +82,7 @@ impl Record {
             headers: file.headers.clone(),
             role: file.role,
             demoted: file.demoted,
+            releases: Span::default(),
             seen: None,
         }
     }
@@ -56,10 +96,19 @@ impl Record {
 }
 
 /// All [`Record`]s of a target, in the order of their keys, no key twice.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inventory {
     /// The records.
     pub records: Vec<Record>,
+    /// The releases that had a content under a name that has another content by now, or none: those that may need it in
+    /// the archive. `None` if that is not known: format 1 did not say.
+    pub archived: Option<BTreeMap<Sha256, Span>>,
+}
+
+impl Default for Inventory {
+    fn default() -> Self {
+        Self { records: Vec::new(), archived: Some(BTreeMap::new()) }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -76,10 +125,19 @@ pub(crate) struct Line {
     role: Role,
     #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
     demoted: bool,
+    #[serde(rename = "f", default, skip_serializing_if = "is_zero")]
+    first: u64,
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    last: Option<u64>,
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     etag: Option<ETag>,
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     last_modified: Option<Timestamp>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 const KIND: &str = "inventory";
@@ -101,6 +159,7 @@ impl lines::Line for Line {
             headers,
             role: self.role,
             demoted: self.demoted,
+            releases: Span { first: self.first, last: self.last },
             seen: self.etag.zip(self.last_modified),
         })
     }
@@ -109,8 +168,12 @@ impl lines::Line for Line {
 impl Inventory {
     /// The object it is stored as.
     pub fn encode(&self) -> Bytes {
+        let archived = self
+            .archived
+            .as_ref()
+            .map(|archived| archived.iter().map(|(sha, span)| (*sha, span.first, span.last)).collect());
         lines::encode(
-            KIND,
+            (KIND, archived),
             self.records.iter(),
             |r| r.key.as_str(),
             |r| &r.headers,
@@ -121,6 +184,8 @@ impl Inventory {
                 headers,
                 role: r.role,
                 demoted: r.demoted,
+                first: r.releases.first,
+                last: r.releases.last,
                 etag: r.seen.as_ref().map(|s| s.0.clone()),
                 last_modified: r.seen.as_ref().map(|s| s.1),
             },
@@ -132,7 +197,9 @@ impl Inventory {
     /// # Errors
     /// [`StateError`] naming `key`.
     pub fn decode(key: &str, bytes: &[u8]) -> Result<Self, StateError> {
-        Ok(Self::of(Decoder::<Line>::decode(key, KIND, bytes)?))
+        let mut decoder = Self::decoder(key, bytes.len() as u64);
+        decoder.take(bytes);
+        Self::decoded(decoder)
     }
 
     /// Reads the object `key` of `size` bytes as it comes in.
@@ -145,20 +212,49 @@ impl Inventory {
     /// # Errors
     /// As [`Inventory::decode`].
     pub(crate) fn decoded(decoder: InventoryDecoder) -> Result<Self, StateError> {
-        Ok(Self::of(decoder.items()?))
-    }
-
-    fn of(mut records: Vec<Record>) -> Self {
+        let (mut records, archived) = decoder.finish()?;
         records.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        Self { records }
+        let spans = |archived: lines::Archived| {
+            archived.into_iter().map(|(sha256, first, last)| (sha256, Span { first, last })).collect()
+        };
+        Ok(Self { records, archived: archived.map(spans) })
     }
 
-    /// Adds the files of a release that was live and that this inventory does not have, as not seen.
-    pub fn add_unseen(&mut self, manifest: &Manifest) {
-        let unknown: Vec<Record> =
-            manifest.files.iter().filter(|f| self.get(&f.key).is_none()).map(Record::unseen).collect();
+    /// Adds what the release `number`, which was live, had: names that are not on record, as not seen, and content that
+    /// is not the recorded one.
+    pub fn add_release(&mut self, manifest: &Manifest, number: u64) {
+        let had = Span::of(number);
+        let mut unknown = Vec::new();
+        for file in &manifest.files {
+            match self.records.binary_search_by(|r| r.key.cmp(&file.key)) {
+                Ok(index) => {
+                    let record = &mut self.records[index];
+                    record.releases = record.releases.with(had);
+                    if record.sha256 != file.sha256 {
+                        self.add_archived(file.sha256, had);
+                    }
+                }
+                Err(_) => unknown.push(Record { releases: had, ..Record::unseen(file) }),
+            }
+        }
         self.records.extend(unknown);
         self.records.sort_by(|a, b| a.key.cmp(&b.key));
+    }
+
+    /// Records that these releases may need a content in the archive.
+    pub(crate) fn add_archived(&mut self, sha256: Sha256, releases: Span) {
+        let archived = self.archived.get_or_insert_default();
+        archived.entry(sha256).and_modify(|known| *known = known.with(releases)).or_insert(releases);
+    }
+
+    /// Takes a record off. Releases until number `last` may need its content in the archive.
+    pub(crate) fn forget(&mut self, gone: impl Fn(&Record) -> bool, last: u64) {
+        let (gone, kept) = std::mem::take(&mut self.records).into_iter().partition(gone);
+        self.records = kept;
+        let gone: Vec<Record> = gone;
+        for record in gone {
+            self.add_archived(record.sha256, record.releases.until(last));
+        }
     }
 
     /// The keys, ascending.

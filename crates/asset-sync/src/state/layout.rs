@@ -56,6 +56,11 @@ impl StateArea {
         format!("{}inventory/{generation}", self.root)
     }
 
+    /// Prefix of all manifests.
+    pub fn releases(&self) -> String {
+        format!("{}releases/", self.root)
+    }
+
     /// Key of the part of a release's manifest that lists its entry files.
     pub fn release_entries(&self, id: &ReleaseId) -> String {
         format!("{}releases/{id}/entries", self.root)
@@ -74,6 +79,11 @@ impl StateArea {
     /// Key of an archived entry file.
     pub fn blob(&self, sha256: &Sha256) -> String {
         format!("{}blobs/{sha256}", self.root)
+    }
+
+    /// The content that is archived under this full key.
+    pub fn blob_of(&self, key: &str) -> Option<Sha256> {
+        key.strip_prefix(&self.blobs())?.parse().ok()
     }
 
     /// Key of the object that conditional writes are tried on.

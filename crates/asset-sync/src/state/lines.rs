@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FORMAT, READABLE_SINCE, StateError};
 use crate::bucket::Sink;
+use crate::digest::Sha256;
 use crate::headers::Headers;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,7 +25,12 @@ struct Header {
     count: usize,
     #[serde(default)]
     headers: Vec<Arc<Headers>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    archived: Option<Archived>,
 }
+
+/// Content in the archive, and the first and last release that had it; of an inventory only.
+pub(super) type Archived = Vec<(Sha256, u64, Option<u64>)>;
 
 #[derive(Deserialize)]
 struct AnyFormat {
@@ -53,7 +59,7 @@ const LINE: usize = 192;
 /// Writes lines of type `L`; `key_of` and `headers_of` give each item's key and headers, `line` its
 /// line from the item and the index of its headers.
 pub(super) fn encode<'a, T: 'a, L: Serialize>(
-    kind: &str,
+    (kind, archived): (&str, Option<Archived>),
     items: impl Iterator<Item = &'a T> + Clone,
     key_of: impl Fn(&'a T) -> &'a str,
     headers_of: impl Fn(&'a T) -> &'a Arc<Headers>,
@@ -71,7 +77,7 @@ pub(super) fn encode<'a, T: 'a, L: Serialize>(
         });
     }
     let readable_since = Some(READABLE_SINCE.to_owned());
-    let header = Header { format: FORMAT, readable_since, kind: kind.to_owned(), count, headers: table };
+    let header = Header { format: FORMAT, readable_since, kind: kind.to_owned(), count, headers: table, archived };
     // Enough at once: to move it to a larger place takes as much memory once more.
     let mut out = Vec::with_capacity(length);
     write_line(&mut out, &header);
@@ -130,7 +136,12 @@ impl<L: Line> Decoder<L> {
     }
 
     /// What was read.
-    pub(super) fn items(mut self) -> Result<Vec<L::Item>, StateError> {
+    pub(super) fn items(self) -> Result<Vec<L::Item>, StateError> {
+        Ok(self.finish()?.0)
+    }
+
+    /// The same, with what the header says of the archive.
+    pub(super) fn finish(mut self) -> Result<(Vec<L::Item>, Option<Archived>), StateError> {
         let rest = std::mem::take(&mut self.begun);
         self.line(&rest);
         if self.lines == 0 {
@@ -139,9 +150,10 @@ impl<L: Line> Decoder<L> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let (count, wanted) = (self.items.len(), self.header.map_or(0, |header| header.count));
+        let (wanted, archived) = self.header.map_or((0, None), |header| (header.count, header.archived));
+        let count = self.items.len();
         if count == wanted {
-            Ok(self.items)
+            Ok((self.items, archived))
         } else {
             Err(malformed(&self.key, count + 1, &format!("{count} entries of {wanted}")))
         }
@@ -221,7 +233,7 @@ mod tests {
     }
 
     fn written(numbers: &[(u64, Arc<Headers>)]) -> Bytes {
-        encode("numbers", numbers.iter(), |_| "", |(_, headers)| headers, |(n, _), h| Number { n: *n, h })
+        encode(("numbers", None), numbers.iter(), |_| "", |(_, headers)| headers, |(n, _), h| Number { n: *n, h })
     }
 
     fn decode(bytes: &[u8]) -> Result<Vec<u64>, StateError> {

@@ -23,6 +23,12 @@ impl ReleaseId {
         Self(format!("r{number}-{}", tree.short()).into())
     }
 
+    /// Its number: releases of a target are counted from 1, and what was adopted is 0.
+    pub fn number(&self) -> u64 {
+        let digits = self.0.strip_prefix('r').and_then(|rest| rest.split('-').next());
+        digits.and_then(|digits| digits.parse().ok()).unwrap_or_default()
+    }
+
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -154,7 +160,7 @@ impl Manifest {
     pub fn encode(&self) -> (Bytes, Bytes) {
         let part = |kind, fingerprinted| {
             lines::encode(
-                kind,
+                (kind, None),
                 self.files.iter().filter(move |f| (f.role == Role::Fingerprinted) == fingerprinted),
                 |f| f.key.as_str(),
                 |f| &f.headers,

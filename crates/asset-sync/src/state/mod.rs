@@ -23,9 +23,10 @@ mod known_warnings;
 mod layout;
 mod lines;
 mod manifest;
+mod table;
 
 pub use current::{Current, InvalidationDebt, Lease, Operation, Pending, Phase, RecordedUpload, ReleaseRecord};
-pub use inventory::{Inventory, Record};
+pub use inventory::{Inventory, Record, Span};
 pub use known_warnings::KnownWarnings;
 pub use layout::{StateArea, Target};
 pub use manifest::{Manifest, ReleaseFile, ReleaseId};
@@ -73,6 +74,10 @@ pub enum StateError {
 }
 
 impl StateError {
+    pub(crate) fn malformed(key: &str, reason: &str) -> Self {
+        Self::Malformed { key: key.to_owned(), reason: reason.to_owned() }
+    }
+
     /// Whether the object is lost or was damaged, as opposed to one that a later version wrote.
     pub(crate) fn is_damage(&self) -> bool {
         !matches!(self, Self::Newer { .. })

@@ -18,7 +18,7 @@ const ASSETS: &[u8] = include_bytes!("../golden/format-1/assets");
 #[test]
 fn format_1_is_read() {
     let current = Current::decode("current", CURRENT).unwrap();
-    assert_eq!(current.encode(), CURRENT, "until it is written as a new version");
+    assert_eq!(Current::decode("current", &current.encode()).unwrap(), current);
     assert_eq!(current.live_release().unwrap().version, "1.0.0");
     let inventory = Inventory::decode("inventory", INVENTORY).unwrap();
     let manifest = Manifest::decode(("entries", ENTRIES), ("assets", ASSETS)).unwrap();
@@ -33,6 +33,66 @@ fn format_1_is_read() {
     }
 }
 
+/// The state of a target with two releases and another name of the second one; never to be regenerated either, once a
+/// version with this format was released.
+#[test]
+fn format_2_is_read() {
+    let text = include_bytes!("../golden/format-2/current");
+    let current = Current::decode("current", text).unwrap();
+    assert_eq!(String::from_utf8_lossy(&current.encode()), String::from_utf8_lossy(text));
+    let live = current.live_release().unwrap();
+    assert_eq!((live.version.as_str(), live.deployed_by.as_deref()), ("2.0.1", Some("execution-3")));
+    assert_eq!(live.environment.as_deref(), Some("production"));
+    let second = &current.releases[1];
+    assert_eq!((live.stored_as(), live.replaced.as_ref()), (&second.id, Some(&second.id)));
+    let text = include_bytes!("../golden/format-2/inventory");
+    assert_eq!(current.inventory_sha256, Some(asset_sync::Sha256::of(text)));
+    let inventory = Inventory::decode("inventory", text).unwrap();
+    assert_eq!(inventory.encode(), text.as_slice());
+    let spans: Vec<(&str, u64, Option<u64>)> =
+        inventory.records.iter().map(|r| (r.key.as_str(), r.releases.first, r.releases.last)).collect();
+    assert_eq!(
+        spans,
+        [
+            ("assets/app-3f2a9c0d.js", 1, Some(1)),
+            ("assets/app-77aa0b1c.js", 2, None),
+            ("assets/lazy-0a1b2c3d.js", 1, None),
+            ("index.html", 1, None),
+            ("logo.svg", 1, None),
+            ("new/index.html", 2, None),
+            ("robots.txt", 1, None),
+        ]
+    );
+    assert_eq!(
+        inventory.archived.as_ref().unwrap().len(),
+        3,
+        "two contents that were replaced, and a page that is gone"
+    );
+    let (entries, assets) = (include_bytes!("../golden/format-2/entries"), include_bytes!("../golden/format-2/assets"));
+    let manifest = Manifest::decode(("entries", entries), ("assets", assets)).unwrap();
+    assert_eq!(
+        (manifest.tree(), manifest.encode()),
+        (live.tree, (entries.as_slice().into(), assets.as_slice().into()))
+    );
+}
+
+/// An inventory or a manifest without what format 2 added.
+fn lines_of_format_1(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
+        let is_header = fields.contains_key("format");
+        let added = if is_header { &["readable_since", "archived"] } else { &["f", "l"] };
+        for field in added {
+            fields.remove(*field);
+        }
+        if is_header {
+            fields.insert("format".into(), 1.into());
+        }
+        serde_json::to_string(&fields).unwrap() + "\n"
+    });
+    lines.collect()
+}
+
 /// The state of a target as a binary of format 1 left it.
 fn to_format_1(world: &World) {
     for (key, object) in world.store.snapshot("site") {
@@ -41,20 +101,21 @@ fn to_format_1(world: &World) {
         }
         let text = String::from_utf8(object.body.to_vec()).unwrap();
         let text = if key.ends_with("/current") {
-            let mut current: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let read = Current::decode(&key, text.as_bytes()).unwrap();
+            let mut current = serde_json::to_value(&read).unwrap();
             let fields = current.as_object_mut().unwrap();
             fields["format"] = 1.into();
+            fields["releases"] = serde_json::to_value(&read.releases).unwrap();
             fields.remove("readable_since");
+            fields.remove("inventory_sha256");
             for release in fields["releases"].as_array_mut().unwrap() {
-                for field in ["replaced", "deployed_by", "found_wrong"] {
+                for field in ["files_of", "replaced", "deployed_by", "found_wrong"] {
                     release.as_object_mut().unwrap().remove(field);
                 }
             }
             serde_json::to_string_pretty(&current).unwrap()
         } else {
-            let as_1 = text.replacen("\"format\":2,\"readable_since\":\"0.2.0\"", "\"format\":1", 1);
-            assert!(as_1.starts_with("{\"format\":1,\"kind\""), "{key}");
-            as_1
+            lines_of_format_1(&text)
         };
         world.store.insert("site", &key, text, object.headers);
     }
@@ -91,20 +152,28 @@ async fn fields_of_a_later_version_of_this_format_survive() {
     world.deploy(&world.site(&v1()), "1.0.0").await.unwrap();
     let key = ".deploy/current";
     let text = String::from_utf8(world.store.snapshot("site")[key].body.to_vec()).unwrap();
-    let text = text.replacen("\"format\": 2,", "\"format\": 2, \"later\": {\"a\": [1]},", 1);
-    let text = text.replacen("\"version\": \"1.0.0\",", "\"version\": \"1.0.0\", \"of_release\": \"kept\",", 1);
-    world.store.insert("site", key, text, asset_sync::Headers::default());
+    let mut state: serde_json::Value = serde_json::from_str(&text).unwrap();
+    state["later"] = serde_json::json!({"a": [1]});
+    let columns = state["releases"]["columns"].as_array_mut().unwrap();
+    let count = columns.len();
+    columns.push("of_release".into());
+    let row = state["releases"]["rows"][0].as_array_mut().unwrap();
+    row.resize(count, serde_json::Value::Null);
+    row.push("kept".into());
+    world.store.insert("site", key, state.to_string(), asset_sync::Headers::default());
     world.deploy(&world.site(&v2()), "2.0.0").await.unwrap();
     let written: serde_json::Value = serde_json::from_slice(&world.store.snapshot("site")[key].body).unwrap();
     assert_eq!(written["later"], serde_json::json!({"a": [1]}));
-    assert_eq!(written["releases"][0]["of_release"], "kept");
+    let releases = world.current().releases;
+    assert_eq!(releases[0].unknown["of_release"], "kept");
+    assert!(releases[1].unknown.is_empty());
 }
 
 /// A field that came later, and that older versions pass over.
 #[test]
 fn the_environment_is_read_and_written_where_there_is_one() {
     let current = Current::decode("current", CURRENT_WITH_ENVIRONMENT).unwrap();
-    assert_eq!(current.encode(), CURRENT_WITH_ENVIRONMENT);
+    assert_eq!(Current::decode("current", &current.encode()).unwrap(), current);
     assert_eq!(current.live_release().unwrap().environment.as_deref(), Some("production"));
     let before = Current::decode("current", CURRENT).unwrap();
     assert_eq!(before.live_release().unwrap().environment, None);
@@ -151,4 +220,53 @@ fn a_truncated_or_foreign_state_object_is_named() {
     assert!(error.contains("not a state object"), "{error}");
     let error = Inventory::decode("x", ENTRIES).unwrap_err().to_string();
     assert!(error.contains("release-entries"), "{error}");
+}
+
+/// An older image on a newer state is an everyday case: every operation refuses, and writes nothing.
+#[tokio::test(start_paused = true)]
+async fn no_operation_touches_a_newer_format() {
+    for newer in ["current", "inventory"] {
+        let world = World::new();
+        let site = world.site(&v1());
+        world.deploy(&site, "1.0.0").await.unwrap();
+        world.deploy(&world.site(&v2()), "2.0.0").await.unwrap();
+        let objects = world.store.snapshot("site");
+        let (key, object) = objects.iter().find(|(key, _)| key.contains(&format!("/{newer}"))).unwrap();
+        let text = String::from_utf8(object.body.to_vec()).unwrap().replacen("\"format\":2", "\"format\":3", 1);
+        world.store.insert("site", key, text.replacen("\"0.2.0\"", "\"0.9.0\"", 1), object.headers.clone());
+        if newer == "inventory" {
+            // Written by a later version, that has raised the format of inventories alone.
+            let mut current = world.current();
+            current.inventory_sha256 = None;
+            world.store.insert("site", ".deploy/current", current.encode(), object.headers.clone());
+        }
+        let before = world.store.snapshot("site");
+        let (deployer, stop) = (world.deployer(), CancellationToken::new());
+        let mut outcomes = vec![
+            ("deploy", deployer.deploy(&site, &info("3.0.0"), &stop).await.map(drop)),
+            ("plan", deployer.plan(&site, &info("3.0.0")).await.map(drop)),
+            ("rollback", deployer.rollback(&RollbackTo::Previous, None, &stop).await.map(drop)),
+        ];
+        if newer == "current" {
+            outcomes.push(("prune", deployer.prune(&stop).await.map(drop)));
+            outcomes.push(("status", deployer.status().await.map(drop)));
+            outcomes.push(("break_lease", deployer.break_lease().await.map(drop)));
+        }
+        for (operation, outcome) in outcomes {
+            let error = outcome.unwrap_err();
+            assert_eq!(error.class(), asset_sync::ErrorClass::Usage, "{operation}: {error}");
+            assert!(error.to_string().contains("version 0.9.0 or later"), "{operation}: {error}");
+        }
+        let mut after = world.store.snapshot("site");
+        let mut before = before;
+        // A rollback has the lease when it reads the inventory, and gives it back.
+        let (now, then) = (after.remove(".deploy/current").unwrap(), before.remove(".deploy/current").unwrap());
+        assert_eq!(after, before);
+        if newer == "current" {
+            assert_eq!(now, then);
+        } else {
+            let (now, then) = [now, then].map(|o| Current::decode("current", &o.body).unwrap()).into();
+            assert_eq!((now.live, now.pending, now.lease), (then.live, None, None));
+        }
+    }
 }
