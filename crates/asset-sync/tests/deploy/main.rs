@@ -22,6 +22,7 @@ mod send;
 mod slow_bucket;
 mod state;
 mod structure;
+mod suspended;
 mod throttling;
 mod verification;
 mod verification_evidence;

@@ -1,10 +1,12 @@
 //! Edits and deletions from outside are found by the listing, and repaired.
 
-use asset_sync::deploy::Outcome;
+use asset_sync::deploy::{Options, Outcome};
 use asset_sync::plan::Reason;
 use asset_sync::{Error, Refusal};
 
-use crate::world::{APP_1, APP_2, World, v1, v2};
+use tokio_util::sync::CancellationToken;
+
+use crate::world::{APP_1, APP_2, World, info, v1, v2};
 
 #[tokio::test(start_paused = true)]
 async fn whatever_was_changed_outside_is_put_right_and_invalidated() {
@@ -92,6 +94,29 @@ async fn what_appears_in_the_way_after_the_plan_is_not_overwritten() {
     let site = world.site(&v2());
     world.deploy(&site, "2.0.0").await.unwrap();
     world.assert_serves(&site);
+}
+
+/// Somebody else writes while the parts of a large file are sent. Shown to fail when an upload in parts is completed
+/// without its condition.
+#[tokio::test(start_paused = true)]
+async fn what_appears_in_the_way_of_an_upload_in_parts_is_not_overwritten() {
+    const FILM: &str = "assets/film-0a1b2c3d.wasm";
+    let world = World::new();
+    let store = world.store.clone();
+    world.store.on_call(move |call| {
+        if call.operation == "UploadPart" {
+            store.insert("site", FILM, "theirs", asset_sync::Headers::default());
+        }
+        None
+    });
+    let film = vec![7; 11 * 1024 * 1024];
+    let site = world.site(&[("index.html", b"page".as_slice()), (FILM, &film)]);
+    let options = Options { part_size: 5 * 1024 * 1024, ..world.options() };
+    let deployer = world.deployer_with(options);
+    let error = deployer.deploy(&site, &info("1.0.0"), &CancellationToken::new()).await.unwrap_err();
+    assert!(matches!(error, Error::Refused(Refusal::Foreign { .. })), "{error}");
+    assert_eq!(world.text(FILM).unwrap(), "theirs");
+    assert!(world.text("index.html").is_none() && world.store.uploads("site").is_empty());
 }
 
 /// Promise 9: what a fingerprinted name held is archived though the run had to decide twice. Shown to fail
