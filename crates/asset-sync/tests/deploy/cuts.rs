@@ -1,6 +1,5 @@
 //! A run is cut at every request, in every way; the site stays whole, and the next run finishes.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +8,7 @@ use asset_sync::cdn::{CdnErrorKind, InvalidationStatus, MemoryCdnFault};
 use asset_sync::deploy::{Options, RollbackTo};
 use asset_sync::site::{Role, Site};
 use asset_sync::verify::{Expected, Observation, Verdict, Verifier};
-use asset_sync::{Error, ErrorClass, Headers};
+use asset_sync::{Error, ErrorClass};
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
@@ -76,9 +75,6 @@ fn disarm(world: &World) {
     world.cdn.clear_faults();
 }
 
-/// What is compared with an uncut run: everything a visitor can get.
-type Visible = BTreeMap<String, (Vec<u8>, Headers)>;
-
 /// After a cut: pages whole, and whoever loaded a page of either version can load its assets.
 fn assert_unhurt(world: &World, loaded: &[&Site], context: &str) {
     world.assert_no_broken_page(context);
@@ -108,14 +104,6 @@ async fn deploy(world: &World, options: &Options, site: &Site, version: &str) ->
     world.deployer_with(options.clone()).deploy(site, &info(version), &stop).await.map(drop)
 }
 
-/// A world in which version 1 is live, then what the uncut run makes of it, and its requests.
-async fn uncut(options: &dyn Fn(&World) -> Options, action: &Action) -> (Visible, u64) {
-    let (world, sites) = prepared(options, action).await;
-    let count = arm(&world, Cut::Error, u64::MAX);
-    action.run(&world, &options(&world), &sites).await.unwrap();
-    (world.visible(), count.load(Ordering::SeqCst))
-}
-
 /// What is cut.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Action {
@@ -129,24 +117,25 @@ struct Sites {
     second: Site,
 }
 
-async fn prepared(options: &dyn Fn(&World) -> Options, action: &Action) -> (World, Sites) {
+/// A world in which everything is ready for the action, undisturbed.
+async fn prepared(action: Action) -> (World, Sites) {
     let world = World::new();
     let sites = Sites { first: world.site(&v1()), second: world.site(&v2()) };
-    let options = options(&world);
+    let options = world.options();
     deploy(&world, &options, &sites.first, "1.0.0").await.unwrap();
     world.pass(SignedDuration::from_mins(1));
-    if *action != Action::Deploy {
+    if action != Action::Deploy {
         deploy(&world, &options, &sites.second, "2.0.0").await.unwrap();
         world.pass(SignedDuration::from_mins(1));
     }
-    if *action == Action::Prune {
+    if action == Action::Prune {
         world.pass(SignedDuration::from_hours(24 * 30));
     }
     (world, sites)
 }
 
 impl Action {
-    async fn run(&self, world: &World, options: &Options, sites: &Sites) -> Result<(), Error> {
+    async fn run(self, world: &World, options: &Options, sites: &Sites) -> Result<(), Error> {
         let stop = CancellationToken::new();
         let deployer = world.deployer_with(options.clone());
         match self {
@@ -155,31 +144,69 @@ impl Action {
             Self::Prune => deployer.prune(&stop).await.map(drop),
         }
     }
+
+    /// The sites of which visitors may have pages open.
+    fn loaded(self, sites: &Sites) -> Vec<&Site> {
+        match self {
+            Self::Deploy => vec![&sites.first],
+            Self::Rollback => vec![&sites.first, &sites.second],
+            Self::Prune => vec![&sites.second],
+        }
+    }
 }
 
-async fn cut_everywhere(options: impl Fn(&World) -> Options, action: Action) {
-    let options: &dyn Fn(&World) -> Options = &options;
-    let (expected, requests) = uncut(options, &action).await;
+/// How the action ends that nothing disturbs, and each retry of one that was cut.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum End {
+    Done,
+    /// The release is seen to be wrong, and the one before is live again.
+    TakenBack,
+    /// The release is seen to be wrong and stays, since there is no better one to go to.
+    Wrong,
+}
+
+impl End {
+    /// Checks a run that nothing disturbed. `told`: an earlier one has told the verdict already.
+    fn check(self, done: &Result<(), Error>, told: bool, context: &str) {
+        let class = done.as_ref().err().map(Error::class);
+        let expected = match self {
+            Self::Done => class.is_none(),
+            Self::TakenBack if told => matches!(class, Some(ErrorClass::Verification | ErrorClass::Conflict)),
+            Self::TakenBack | Self::Wrong => class == Some(ErrorClass::Verification),
+        };
+        assert!(expected, "{context}: {done:?}");
+    }
+}
+
+/// Cuts the action at each of its requests in each of these ways, tries it again, and compares what is served with what
+/// an undisturbed run leaves.
+async fn cut_everywhere(options: impl Fn(&World) -> Options, action: Action, end: End, cuts: &[Cut]) {
+    let (world, sites) = prepared(action).await;
+    let count = arm(&world, Cut::Error, u64::MAX);
+    end.check(&action.run(&world, &options(&world), &sites).await, false, "uncut");
+    let (expected, requests) = (world.visible(), count.load(Ordering::SeqCst));
     assert!(requests > 5, "{action:?} takes {requests} requests");
     for at in 1..=requests {
-        for cut in CUTS {
+        for &cut in cuts {
             let context = format!("{action:?} cut by {cut:?} at request {at} of {requests}");
-            let (world, sites) = prepared(options, &action).await;
+            let (world, sites) = prepared(action).await;
             arm(&world, cut, at);
-            let outcome = action.run(&world, &options(&world), &sites).await;
-            if matches!(cut, Cut::ResetBefore | Cut::ResetAfter) {
-                outcome.unwrap_or_else(|e| panic!("{context}: {e}"));
-            }
+            let first = action.run(&world, &options(&world), &sites).await;
             disarm(&world);
-            let loaded: &[&Site] = match action {
-                Action::Deploy => &[&sites.first],
-                Action::Rollback => &[&sites.first, &sites.second],
-                Action::Prune => &[&sites.second],
-            };
-            assert_unhurt(&world, loaded, &context);
-            // The next run, whoever it is, finishes by itself.
-            action.run(&world, &options(&world), &sites).await.unwrap_or_else(|e| panic!("{context}, then: {e}"));
-            assert_unhurt(&world, loaded, &context);
+            // The two last requests put the end on record; what was seen is told before.
+            let told = first.as_ref().is_err_and(|e| e.class() == ErrorClass::Verification) || at + 2 > requests;
+            if matches!(cut, Cut::ResetBefore | Cut::ResetAfter) {
+                end.check(&first, false, &context);
+            } else {
+                assert!(first.is_err() || end == End::Done, "{context}: called right");
+            }
+            let loaded = action.loaded(&sites);
+            assert_unhurt(&world, &loaded, &context);
+            // The next run, whoever it is, finishes by itself; a release that stays is never called right.
+            for _ in 0..if end == End::Wrong { 2 } else { 1 } {
+                end.check(&action.run(&world, &options(&world), &sites).await, told, &context);
+            }
+            assert_unhurt(&world, &loaded, &context);
             assert_settled(&world, &context);
             assert_eq!(world.visible(), expected, "{context}");
         }
@@ -190,18 +217,18 @@ async fn cut_everywhere(options: impl Fn(&World) -> Options, action: Action) {
 /// staging follows the switch, and when deletes precede it.
 #[tokio::test(start_paused = true)]
 async fn a_deployment_cut_anywhere_hurts_nobody_and_is_finished_by_the_next() {
-    cut_everywhere(World::options, Action::Deploy).await;
+    cut_everywhere(World::options, Action::Deploy, End::Done, &CUTS).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn so_is_a_rollback() {
-    cut_everywhere(World::options, Action::Rollback).await;
+    cut_everywhere(World::options, Action::Rollback, End::Done, &CUTS).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn so_is_a_prune() {
     let options = |world: &World| Options { keep_releases: 0, ..world.options() };
-    cut_everywhere(options, Action::Prune).await;
+    cut_everywhere(options, Action::Prune, End::Done, &CUTS).await;
 }
 
 /// Sees that a release is wrong where it has this file, and that any other is right.
@@ -220,77 +247,25 @@ fn against(file: &'static str) -> impl Fn(&World) -> Options {
     move |world: &World| Options { verifier: Some(Arc::new(Against(file))), ..world.options() }
 }
 
-#[tokio::test(start_paused = true)]
-async fn so_is_one_that_is_seen_to_be_right() {
-    cut_everywhere(against("no such file"), Action::Deploy).await;
-    cut_everywhere(against("no such file"), Action::Rollback).await;
-}
-
 /// Ways after which the run ends; the others are tried again within it.
 const DEATHS: [Cut; 3] = [Cut::Error, Cut::KillBefore, Cut::KillAfter];
+
+#[tokio::test(start_paused = true)]
+async fn so_is_one_that_is_seen_to_be_right() {
+    cut_everywhere(against("no such file"), Action::Deploy, End::Done, &CUTS).await;
+    cut_everywhere(against("no such file"), Action::Rollback, End::Done, &CUTS).await;
+}
 
 /// However the run was cut, the release before is live in the end, and it is told that the new one was wrong.
 #[tokio::test(start_paused = true)]
 async fn a_deployment_that_is_seen_to_be_wrong_is_taken_back_wherever_it_was_cut() {
-    let options: &dyn Fn(&World) -> Options = &against("new/index.html");
-    let action = Action::Deploy;
-    let (world, sites) = prepared(options, &action).await;
-    let count = arm(&world, Cut::Error, u64::MAX);
-    let error = action.run(&world, &options(&world), &sites).await.unwrap_err();
-    assert_eq!(error.class(), ErrorClass::Verification, "{error}");
-    let (expected, requests) = (world.visible(), count.load(Ordering::SeqCst));
-    for at in 1..=requests {
-        for cut in DEATHS {
-            let context = format!("cut by {cut:?} at request {at} of {requests}");
-            let (world, sites) = prepared(options, &action).await;
-            arm(&world, cut, at);
-            let first = action.run(&world, &options(&world), &sites).await.unwrap_err();
-            disarm(&world);
-            assert_unhurt(&world, &[&sites.first], &context);
-            let second = action.run(&world, &options(&world), &sites).await.unwrap_err();
-            match second.class() {
-                ErrorClass::Verification => {}
-                // All was on record but the end of the first run.
-                ErrorClass::Conflict => assert!(
-                    first.class() == ErrorClass::Verification || at + 2 > requests,
-                    "{context}: nobody was told: {first}, then {second}"
-                ),
-                other => panic!("{context}: {other:?}: {second}"),
-            }
-            assert_unhurt(&world, &[&sites.first], &context);
-            assert_settled(&world, &context);
-            assert_eq!(world.current().live_release().unwrap().version, "1.0.0", "{context}");
-            assert_eq!(world.visible(), expected, "{context}");
-        }
-    }
+    cut_everywhere(against("new/index.html"), Action::Deploy, End::TakenBack, &DEATHS).await;
 }
 
 /// There is no better release to go to: the rollback stays, and each run says that the site is wrong.
 #[tokio::test(start_paused = true)]
 async fn a_rollback_that_is_seen_to_be_wrong_is_told_wherever_it_was_cut() {
-    let options: &dyn Fn(&World) -> Options = &|world: &World| world.options();
-    let looking = against("old/index.html");
-    let action = Action::Rollback;
-    let (world, sites) = prepared(options, &action).await;
-    let count = arm(&world, Cut::Error, u64::MAX);
-    let error = action.run(&world, &looking(&world), &sites).await.unwrap_err();
-    assert_eq!(error.class(), ErrorClass::Verification, "{error}");
-    let (expected, requests) = (world.visible(), count.load(Ordering::SeqCst));
-    for at in 1..=requests {
-        for cut in DEATHS {
-            let context = format!("cut by {cut:?} at request {at} of {requests}");
-            let (world, sites) = prepared(options, &action).await;
-            arm(&world, cut, at);
-            action.run(&world, &looking(&world), &sites).await.unwrap_err();
-            disarm(&world);
-            for _ in 0..2 {
-                let error = action.run(&world, &looking(&world), &sites).await.expect_err(&context);
-                assert_eq!(error.class(), ErrorClass::Verification, "{context}: {error}");
-            }
-            assert_settled(&world, &context);
-            assert_eq!(world.visible(), expected, "{context}");
-        }
-    }
+    cut_everywhere(against("old/index.html"), Action::Rollback, End::Wrong, &DEATHS).await;
 }
 
 /// Promise 3: a deployment that died after the switch owes its invalidation, and the next run pays
