@@ -13,11 +13,11 @@ use super::switch::{Source, is_overtaken, switch};
 use super::upload::Uploader;
 use crate::error::{Error, Refusal};
 use crate::plan::{
-    Adopt, DiffInput, Obsolete, Overwritten, Reason, Write, covering_paths, overwritten, restoring_writes,
+    Adopt, DiffInput, Obsolete, Overwritten, Reason, Write, covering_paths, goes_back, overwritten, restoring_writes,
 };
 use crate::progress::Step;
 use crate::site::Role;
-use crate::state::{Current, Manifest, Operation, ReleaseFile, ReleaseId, ReleaseRecord};
+use crate::state::{Current, Manifest, Operation, ReleaseFile, ReleaseRecord};
 
 /// How often a rollback starts over because the bucket changed under it.
 const ROUNDS: usize = 4;
@@ -79,8 +79,7 @@ pub(super) async fn go_back(
             continue;
         }
         let now = cx.now();
-        let position = |id: &ReleaseId| before.releases.iter().position(|r| r.id == *id);
-        let back = before.live.as_ref().is_some_and(|live| position(&target.id) < position(live));
+        let back = goes_back(before, &target.id);
         session
             .update(|current| {
                 current.activate(&target.id, back, now);

@@ -23,5 +23,6 @@ pub(crate) use reconcile::{Numbers, expected_keys, reconcile};
 pub(crate) use removal::RemovedPages;
 pub(crate) use restore::{Overwritten, overwritten, restoring_writes};
 pub(crate) use retention::{Needed, expired, surplus_names};
+pub(crate) use rollback::goes_back;
 pub use rollback::{Consequence, IfLive, RollbackTo, consequence, previous, rollback_target, unfinished_retreat};
 pub use shrink::{MaxShrink, Shrink};

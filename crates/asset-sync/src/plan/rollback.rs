@@ -47,17 +47,31 @@ pub fn previous(current: &Current) -> Option<&ReleaseRecord> {
             .max_by_key(|r| r.superseded_at);
     };
     let fits = |r: &ReleaseRecord| was_live(r) && !r.rolled_back && r.tree != live.tree;
-    let mut seen = HashSet::from([&live.id]);
-    let mut at = live;
-    while let Some(release) = at.replaced.as_ref().filter(|id| seen.insert(*id)).and_then(|id| current.release(id)) {
-        if fits(release) {
-            return Some(release);
-        }
-        at = release;
+    if let Some(release) = replaced_by(current, &live.id).find(|r| fits(r)) {
+        return Some(release);
     }
     // What it replaced is not on record: by format 1, or since it expired. Those with lower numbers came before it.
     let earlier = current.releases.iter().take_while(|r| r.id != live.id);
     earlier.filter(|r| fits(r)).max_by_key(|r| r.superseded_at)
+}
+
+/// Whether a rollback from the live release to `target` goes back, so that the live one is not to return by itself: to an
+/// older release, or to one that the live one replaced, directly or not. An older release that is deployed again replaces
+/// a newer one.
+pub(crate) fn goes_back(current: &Current, target: &ReleaseId) -> bool {
+    let position = |id: &ReleaseId| current.releases.iter().position(|r| r.id == *id);
+    let Some(live) = &current.live else { return false };
+    position(target) < position(live) || replaced_by(current, live).any(|release| release.id == *target)
+}
+
+/// What a release replaced, and what that replaced, as far as it is on record; each once.
+fn replaced_by<'a>(current: &'a Current, id: &'a ReleaseId) -> impl Iterator<Item = &'a ReleaseRecord> {
+    let mut seen = HashSet::from([id]);
+    let mut at = current.release(id);
+    std::iter::from_fn(move || {
+        at = at?.replaced.as_ref().filter(|id| seen.insert(*id)).and_then(|id| current.release(id));
+        at
+    })
 }
 
 /// The release to go to; `None` if there is nothing to do.

@@ -62,8 +62,7 @@ impl History {
 
     fn go_back(&mut self, to: &ReleaseId) {
         self.begin_rollback(to, None);
-        let position = |id: &ReleaseId| self.current.releases.iter().position(|r| r.id == *id);
-        let back = position(to) < self.current.live.as_ref().and_then(position);
+        let back = goes_back(&self.current, to);
         self.current.activate(to, back, at(self.clock));
         self.current.finish();
     }
@@ -116,8 +115,12 @@ fn an_older_release_that_was_deployed_again_has_replaced_the_newer() {
     let mut history = History::default();
     history.deploy("1", 1, "a");
     history.deploy("2", 2, "b");
-    history.deploy("1", 1, "c");
+    let one = history.deploy("1", 1, "c");
     assert_eq!(history.previous().as_deref(), Some("2"));
+    let two = previous(&history.current).unwrap().id.clone();
+    history.go_back(&two);
+    assert!(history.current.release(&one).unwrap().rolled_back);
+    assert_eq!(history.previous(), None, "1 was gone back from");
 }
 
 #[test]
@@ -263,6 +266,8 @@ fn an_automatic_rollback_is_known_by_what_was_seen() {
 #[derive(Debug, Clone)]
 enum Run {
     Deploy(u8),
+    /// The release with this content that there was before.
+    Again(u8),
     Back,
     To(usize),
 }
@@ -271,12 +276,13 @@ proptest! {
     /// Going back again and again ends, and meets neither a content twice nor one that was gone back from.
     #[test]
     fn the_way_back_ends(runs in proptest::collection::vec(prop_oneof![
-        3 => (0..4_u8).prop_map(Run::Deploy), 1 => Just(Run::Back), 1 => (0..9_usize).prop_map(Run::To)
+        3 => (0..4_u8).prop_map(Run::Deploy), 2 => (0..4_u8).prop_map(Run::Again), 1 => Just(Run::Back), 1 => (0..9_usize).prop_map(Run::To)
     ], 0..12)) {
         let mut history = History::default();
         for (number, run) in runs.into_iter().enumerate() {
             match run {
                 Run::Deploy(content) => drop(history.deploy(&number.to_string(), content, "e")),
+                Run::Again(content) => drop(history.deploy("again", content, "e")),
                 Run::Back => {
                     if let Some(id) = previous(&history.current).map(|r| r.id.clone()) {
                         history.go_back(&id);
