@@ -1,12 +1,8 @@
 //! Targets within targets: what lies below another target's state is that target's.
 
-use std::sync::Arc;
-
-use asset_sync::bucket::Bucket;
 use asset_sync::deploy::{Options, RollbackTo};
 use asset_sync::plan::{Adopt, MaxShrink};
 use asset_sync::site::{ScanOptions, Site, scan};
-use asset_sync::state::{StateArea, Target};
 use asset_sync::{Deployer, Error, Refusal};
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
@@ -20,10 +16,7 @@ fn options(world: &World) -> Options {
 }
 
 fn inner(world: &World) -> Deployer {
-    let target = Target { bucket: BUCKET.to_owned(), prefix: "app/".to_owned() };
-    let area = StateArea::in_target(&target, ".deploy/");
-    let bucket: Arc<dyn Bucket> = Arc::new(world.store.bucket(BUCKET));
-    Deployer::new("app/", bucket, area, None, Arc::new(world.cdn.clone()), options(world))
+    world.deployer_at("app/", options(world))
 }
 
 fn inner_site(dir: &std::path::Path, title: &str) -> Site {

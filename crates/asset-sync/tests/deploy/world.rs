@@ -110,10 +110,14 @@ impl World {
     }
 
     pub(crate) fn deployer_with(&self, options: Options) -> Deployer {
-        let target = Target { bucket: BUCKET.to_owned(), prefix: self.prefix.to_owned() };
+        self.deployer_at(self.prefix, options)
+    }
+
+    pub(crate) fn deployer_at(&self, prefix: &str, options: Options) -> Deployer {
+        let target = Target { bucket: BUCKET.to_owned(), prefix: prefix.to_owned() };
         let area = StateArea::in_target(&target, ".deploy/");
         let bucket: Arc<dyn Bucket> = Arc::new(self.store.bucket(BUCKET));
-        Deployer::new(self.prefix, bucket, area, None, Arc::new(self.cdn.clone()), options)
+        Deployer::new(prefix, bucket, area, None, Arc::new(self.cdn.clone()), options)
     }
 
     pub(crate) fn deployer(&self) -> Deployer {
