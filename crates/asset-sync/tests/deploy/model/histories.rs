@@ -4,7 +4,7 @@ use asset_sync::Headers;
 use asset_sync::state::{Operation, Pending};
 
 use super::Model;
-use super::sites::MAP;
+use super::sites::{MAP, Pool};
 use super::steps::{Look, Run, Step};
 use crate::world::BUCKET;
 
@@ -48,8 +48,9 @@ impl Model {
 /// The copy to the archive failed for want of a source, in every run to come.
 #[tokio::test(start_paused = true)]
 async fn a_fingerprinted_file_that_changed_and_was_edited_or_deleted_by_somebody_is_no_obstacle() {
+    let pool = Pool::new();
     for content in [None, Some("somebody's")] {
-        let mut model = Model::new();
+        let mut model = Model::new(&pool);
         model.go(deploy(1)).await;
         model.by_hand(MAP, content);
         model.go(deploy(0)).await;
@@ -59,7 +60,8 @@ async fn a_fingerprinted_file_that_changed_and_was_edited_or_deleted_by_somebody
 /// The release that is live when the rollback begins does not have the file: its name was forgotten.
 #[tokio::test(start_paused = true)]
 async fn a_rollback_restores_what_a_release_in_between_changed_under_a_fingerprinted_name() {
-    let mut model = Model::new();
+    let pool = Pool::new();
+    let mut model = Model::new(&pool);
     for site in [1, 0, 2] {
         model.go(deploy(site)).await;
     }
@@ -70,9 +72,10 @@ async fn a_rollback_restores_what_a_release_in_between_changed_under_a_fingerpri
 /// The retry chose anew, and went to the release before.
 #[tokio::test(start_paused = true)]
 async fn a_rollback_that_was_killed_is_finished_by_its_retry_and_goes_no_further() {
+    let pool = Pool::new();
     let mut finished = 0;
     for (deployed, rolled_back) in (20..40).step_by(2).flat_map(|d| (5..30).step_by(3).map(move |r| (d, r))) {
-        let mut model = Model::new();
+        let mut model = Model::new(&pool);
         for site in [1, 3] {
             model.go(deploy(site)).await;
         }
@@ -96,9 +99,10 @@ async fn a_rollback_that_was_killed_is_finished_by_its_retry_and_goes_no_further
 /// Pages of the release before stayed, since a rollback does not read the inventory.
 #[tokio::test(start_paused = true)]
 async fn a_rollback_to_what_a_killed_deployment_made_live_takes_the_old_pages_down() {
+    let pool = Pool::new();
     let mut finished = 0;
     for at in 10..45 {
-        let mut model = Model::new();
+        let mut model = Model::new(&pool);
         model.go(deploy(1)).await;
         let first = model.live();
         model.die(deploy(0), at, true).await;
@@ -116,8 +120,9 @@ async fn a_rollback_to_what_a_killed_deployment_made_live_takes_the_old_pages_do
 /// it had been.
 #[tokio::test(start_paused = true)]
 async fn a_release_can_be_restored_wherever_a_later_deployment_died() {
+    let pool = Pool::new();
     for (at, effect) in (1..50).flat_map(|at| [(at, false), (at, true)]) {
-        let mut model = Model::new();
+        let mut model = Model::new(&pool);
         model.go(deploy(1)).await;
         model.die(deploy(0), at, effect).await;
         model.go(deploy(3)).await;
@@ -129,7 +134,8 @@ async fn a_release_can_be_restored_wherever_a_later_deployment_died() {
 /// The rollback was refused, and yet on record as begun.
 #[tokio::test(start_paused = true)]
 async fn a_rollback_that_is_refused_leaves_nothing_behind() {
-    let mut model = Model::new();
+    let pool = Pool::new();
+    let mut model = Model::new(&pool);
     model.go(deploy(3)).await;
     model.by_hand(MAP, None);
     model.go(deploy(1)).await;
@@ -144,7 +150,8 @@ async fn a_rollback_that_is_refused_leaves_nothing_behind() {
 /// count as going back.
 #[tokio::test(start_paused = true)]
 async fn a_way_back_does_not_lead_to_and_fro() {
-    let mut model = Model::new();
+    let pool = Pool::new();
+    let mut model = Model::new(&pool);
     model.go(deploy(2)).await;
     model.go(deploy(3)).await;
     let again = |forced, look| Run::Retry { nth: 1, same_execution: false, forced, look };

@@ -110,14 +110,26 @@ fn inner() -> Vec<Build> {
     ]
 }
 
-/// All sites of the target with this prefix.
-pub(super) fn pool(world: &World, prefix: &str) -> Vec<Site> {
-    let builds = if prefix == INNER { inner() } else { outer() };
-    let scan = |(files, rules): Build| {
-        let rules = Rules::parse(rules).unwrap();
-        world.site_with(&files, &ScanOptions { prefix: prefix.to_owned(), rules, ..ScanOptions::default() })
-    };
-    builds.into_iter().map(scan).collect()
+/// All sites of both targets, on disk as long as this is.
+pub(super) struct Pool {
+    pub(super) outer: Vec<Site>,
+    pub(super) inner: Vec<Site>,
+    _disk: World,
+}
+
+impl Pool {
+    pub(super) fn new() -> Self {
+        let disk = World::new();
+        let scan = |prefix: &str, builds: Vec<Build>| {
+            let scan = |(files, rules): Build| {
+                let rules = Rules::parse(rules).unwrap();
+                disk.site_with(&files, &ScanOptions { prefix: prefix.to_owned(), rules, ..ScanOptions::default() })
+            };
+            builds.into_iter().map(scan).collect()
+        };
+        let (outer, inner) = (scan("", outer()), scan(INNER, inner()));
+        Self { outer, inner, _disk: disk }
+    }
 }
 
 /// Whether a file has the same bytes in every site that has it.

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use super::sites::{INNER, pool};
+use super::sites::INNER;
 use super::steps::{Look, Run};
 use crate::world::{BUCKET, World, info};
 
@@ -113,11 +113,11 @@ pub(super) fn number(release: &str) -> u64 {
 }
 
 impl Target {
-    pub(super) fn new(world: &World, prefix: &'static str, distributions: &'static [&'static str]) -> Self {
+    pub(super) fn new(prefix: &'static str, distributions: &'static [&'static str], sites: &[Site]) -> Self {
         Self {
             prefix,
             distributions,
-            sites: pool(world, prefix),
+            sites: sites.to_vec(),
             releases: Vec::new(),
             live: None,
             crashed: false,
