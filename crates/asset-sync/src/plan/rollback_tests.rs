@@ -124,6 +124,16 @@ fn an_older_release_that_was_deployed_again_has_replaced_the_newer() {
 }
 
 #[test]
+fn the_way_back_leads_through_releases_with_the_same_content() {
+    let mut history = History::default();
+    history.deploy("1", 1, "a");
+    history.deploy("2", 2, "b");
+    history.deploy("1.1", 1, "c");
+    history.deploy("1", 1, "d");
+    assert_eq!(history.previous().as_deref(), Some("2"), "1.1 is the same, and 2 is what that replaced");
+}
+
+#[test]
 fn records_of_format_1_have_a_way_back_too() {
     let mut history = History::default();
     let one = history.deploy("1", 1, "a");
@@ -226,6 +236,15 @@ fn a_switch_that_died_stays_known_until_the_files_are_those_of_one_release() {
 }
 
 #[test]
+fn a_release_that_never_was_live_is_no_target() {
+    let mut history = History::default();
+    history.deploy("1.0", 1, "a");
+    history.begin("2.0", 2, "b");
+    let target = rollback_target(&history.current, &RollbackTo::Named("2.0".to_owned()), None);
+    assert!(matches!(target, Err(Error::NoSuchRelease(_))), "{target:?}");
+}
+
+#[test]
 fn only_what_speaks_against_a_release_takes_it_down() {
     let before = record(1, "1.0", 1);
     let of = |fault, required, on_failure| consequence(fault, required, on_failure, Some(&before));
@@ -251,6 +270,10 @@ fn an_automatic_rollback_is_known_by_what_was_seen() {
     history.begin_rollback(&one, None);
     let by_hand = history.current.release(&two).unwrap();
     assert_eq!(unfinished_retreat(&history.current, by_hand), None);
+    // A release that was seen to be wrong itself, and is what somebody goes back to.
+    let seen = Observation { url: "https://x/".into(), what: "y".into() };
+    history.current.set_found_wrong(&one, &[seen]);
+    assert_eq!(unfinished_retreat(&history.current, history.current.release(&one).unwrap()), None);
     let seen = Observation { url: "https://x/".into(), what: "y".repeat(1000) };
     history.current.set_found_wrong(&two, &vec![seen; 9]);
     let found = history.current.release(&two).unwrap().clone();

@@ -2,8 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use asset_sync::deploy::{Options, Report};
@@ -240,6 +240,62 @@ async fn a_wrong_file_beside_right_pages_takes_the_release_down() {
         assert!(error.to_string().contains(APP_2), "{way}: {error}");
         assert_eq!(world.current().live_release().unwrap().version, "1.0.0", "{way}");
     }
+}
+
+/// What turned the client away between two looks is no evidence: after a wrong file, a page must be right again. Pages are
+/// refused from each request on. Shown to fail when the page is not requested at the end.
+#[tokio::test]
+async fn a_wrong_file_is_no_evidence_once_no_page_is_served_any_more() {
+    let mut taken_down = 0;
+    for let_in in 1..=16 {
+        let world = world().await;
+        let (site, log) = (bucket(&world), Arc::new(Mutex::new(Vec::new())));
+        let told = Arc::clone(&log);
+        let server = serve(move |n, path| {
+            let answer = match path.ends_with(APP_2) {
+                true => answer(404, "not found"),
+                false if n > let_in => answer(403, "blocked"),
+                false => site(path),
+            };
+            told.lock().unwrap().push((path.to_owned(), answer.status));
+            answer
+        });
+        let seen = verdict(&world, &server).await;
+        let log = log.lock().unwrap();
+        let last_wrong = log.iter().rposition(|(path, _)| path.ends_with(APP_2));
+        let last_page =
+            log.iter().rposition(|(path, status)| *status == 200 && (path == "/" || path.ends_with("index.html")));
+        let is_wrong = seen.fault() == Some(Fault::Wrong);
+        assert!(!is_wrong || last_page > last_wrong, "after {let_in}: {log:?}");
+        taken_down += u32::from(is_wrong);
+    }
+    assert!(taken_down > 0, "pages that are served are evidence");
+}
+
+/// Pages that did not change are all that shows the release where none changed.
+#[tokio::test]
+async fn where_no_page_changed_each_page_shows_the_release() {
+    let world = first().await;
+    let mut files = v1();
+    files[2].1 = "two".to_owned();
+    deploy(&world, &files, "2.0.0").await;
+    let site = bucket(&world);
+    let server = serve(move |_, path| if path == "/robots.txt" { answer(404, "not found") } else { site(path) });
+    let seen = verdict(&world, &server).await;
+    assert_eq!(seen.fault(), Some(Fault::Wrong), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_page_that_the_release_before_does_not_have_shows_the_release() {
+    let world = world().await;
+    let site = bucket(&world);
+    let server = serve(move |_, path| match path {
+        "/" | "/index.html" => answer(403, "members only"),
+        _ if path.ends_with(APP_2) => answer(404, "not found"),
+        _ => site(path),
+    });
+    let seen = verdict(&world, &server).await;
+    assert_eq!(seen.fault(), Some(Fault::Wrong), "{seen:?}");
 }
 
 /// Single-page applications are often served so that every missing file is the page.
