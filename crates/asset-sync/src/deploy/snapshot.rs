@@ -46,7 +46,7 @@ pub(super) async fn snapshot(cx: &Context) -> Result<Snapshot, Error> {
         loop {
             let damage = match cx.store.read_inventory(&current).await {
                 Ok(inventory) => {
-                    let (inventory, claims) = with_claims(cx, &current, inventory).await?;
+                    let (inventory, claims) = with_claims(cx, &current, Some(inventory)).await?;
                     return Ok::<_, Error>((current, etag, inventory, claims));
                 }
                 Err(Error::State(error)) if error.is_damage() => error,
@@ -56,8 +56,7 @@ pub(super) async fn snapshot(cx: &Context) -> Result<Snapshot, Error> {
             let (now, now_etag) = cx.store.read_current().await?;
             if now_etag == etag {
                 cx.warn(format!("{damage}: working out what is ours from the releases' manifests"));
-                let unknown = Inventory { archived: None, ..Inventory::default() };
-                let (inventory, claims) = with_claims(cx, &now, unknown).await?;
+                let (inventory, claims) = with_claims(cx, &now, None).await?;
                 return Ok((now, now_etag, inventory, claims));
             }
             (current, etag) = (now, now_etag);
@@ -78,24 +77,37 @@ pub(super) async fn snapshot(cx: &Context) -> Result<Snapshot, Error> {
     Ok(snapshot)
 }
 
-/// Adds what releases that the inventory does not cover may have put into the bucket: all releases, where it does not say
-/// what they need of the archive. Keys of one that was live are ours whatever stands there; of one that never was, only
-/// what has the hash it would have written: nobody knows how far it came, and somebody else may have been there.
-async fn with_claims(cx: &Context, current: &Current, mut inventory: Inventory) -> Result<(Inventory, Claims), Error> {
-    let covers = |r: &ReleaseRecord| inventory.archived.is_some() && !current.unrecorded.contains(&r.id);
-    let releases: Vec<&ReleaseRecord> = current.releases.iter().filter(|r| !covers(r)).collect();
+/// Adds what releases that the inventory does not cover may have put into the bucket: all releases, where it is lost. Keys
+/// of one that was live are ours whatever stands there; of one that never was, only what has the hash it would have
+/// written: nobody knows how far it came, and somebody else may have been there. An inventory of format 1 learns from the
+/// manifests of the others what they need.
+async fn with_claims(
+    cx: &Context,
+    current: &Current,
+    inventory: Option<Inventory>,
+) -> Result<(Inventory, Claims), Error> {
+    let is_covered = |r: &ReleaseRecord| inventory.is_some() && !current.unrecorded.contains(&r.id);
+    let is_known = inventory.as_ref().is_some_and(|inventory| inventory.archived.is_some());
+    let releases = current.releases.iter().filter(|r| !(is_known && is_covered(r)));
+    let releases: Vec<(&ReleaseRecord, bool)> = releases.map(|r| (r, is_covered(r))).collect();
     let releases = releases.as_slice();
     let mut manifests = stream::iter(0..releases.len())
-        .map(|index| read_manifest_if_sound(cx, releases[index]))
+        .map(|index| read_manifest_if_sound(cx, releases[index].0))
         .buffered(MANIFESTS_AT_ONCE)
         .enumerate();
+    let mut inventory = inventory.unwrap_or_default();
     inventory.archived.get_or_insert_default();
     let mut claims = Claims::new();
     while let Some((index, manifest)) = manifests.next().await {
         let Some(manifest) = manifest? else { continue };
-        let release = releases[index];
+        let (release, is_covered) = releases[index];
+        let number = release.stored_as().number();
+        if is_covered {
+            inventory.add_needs(&manifest, number);
+            continue;
+        }
         if release.activated_at.is_some() {
-            inventory.add_release(&manifest, release.stored_as().number());
+            inventory.add_release(&manifest, number);
         }
         for file in manifest.files {
             claims.entry(file.key.clone()).or_default().push(file);

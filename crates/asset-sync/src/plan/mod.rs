@@ -13,7 +13,7 @@ mod retention;
 mod rollback;
 mod shrink;
 
-pub(crate) use adoption::adopted_release;
+pub(crate) use adoption::{Adoption, adopted_release, adoption, earlier_adoptions};
 pub use diff::{Adopt, Claims, Diff, DiffInput, Inspection, Obsolete, Obstacle, Reason, ToInspect, Write, demote};
 pub(crate) use history::{CacheControl, HashedName, promote};
 pub use invalidation::{InvalidationMode, MAX_PATHS, MAX_WILDCARDS, UrlPrefix, covering_paths};

@@ -220,25 +220,29 @@ impl Inventory {
         Ok(Self { records, archived: archived.map(spans) })
     }
 
-    /// Adds what the release `number`, which was live, had: names that are not on record, as not seen, and content that
-    /// is not the recorded one.
+    /// Adds what the release `number`, which was live, had: names that are not on record, as not seen, and what it needs.
     pub fn add_release(&mut self, manifest: &Manifest, number: u64) {
-        let had = Span::of(number);
-        let mut unknown = Vec::new();
-        for file in &manifest.files {
-            match self.records.binary_search_by(|r| r.key.cmp(&file.key)) {
-                Ok(index) => {
-                    let record = &mut self.records[index];
-                    record.releases = record.releases.with(had);
-                    if record.sha256 != file.sha256 {
-                        self.add_archived(file.sha256, had);
-                    }
-                }
-                Err(_) => unknown.push(Record { releases: had, ..Record::unseen(file) }),
-            }
-        }
+        self.add_needs(manifest, number);
+        let unknown = manifest.files.iter().filter(|f| self.get(&f.key).is_none());
+        let unknown = unknown.map(|file| Record { releases: Span::of(number), ..Record::unseen(file) });
+        let unknown: Vec<Record> = unknown.collect();
         self.records.extend(unknown);
         self.records.sort_by(|a, b| a.key.cmp(&b.key));
+    }
+
+    /// Adds that the release `number` needs the names of its manifest, and content that is not the recorded one.
+    pub(crate) fn add_needs(&mut self, manifest: &Manifest, number: u64) {
+        let had = Span::of(number);
+        for file in &manifest.files {
+            let known = self.records.binary_search_by(|r| r.key.cmp(&file.key)).map(|index| &mut self.records[index]);
+            if let Ok(record) = known {
+                record.releases = record.releases.with(had);
+                if record.sha256 == file.sha256 {
+                    continue;
+                }
+            }
+            self.add_archived(file.sha256, had);
+        }
     }
 
     /// Records that these releases may need a content in the archive.

@@ -159,6 +159,21 @@ fn a_site_that_shrank_is_refused_with_the_number_that_allows_it() {
     assert_eq!(allowed.code, 0, "{allowed:?}");
 }
 
+/// A rollback of the pipeline runs an older image on the state that a newer one left.
+#[test]
+fn an_older_image_on_a_newer_state_says_which_version_to_use() {
+    let target = Target::new();
+    target.plant(".deploy/current", r#"{"format":3,"readable_since":"0.9.0","anything":["else"]}"#);
+    target.stand_ins.faults().reset_log();
+    let mut run = target.publish("run", &example("v1"), "1.0.0");
+    let mut others = ["rollback", "status", "prune", "unlock"].map(|command| target.command(&[command]));
+    for command in others.iter_mut().chain([&mut run]) {
+        let (message, _) = Run::of(command).failed(2, "usage");
+        assert!(message.contains("has state format 3") && message.contains("version 0.9.0 or later"), "{message}");
+    }
+    assert_eq!(target.writes(), Vec::<&str>::new());
+}
+
 #[test]
 fn an_older_build_is_a_conflict_until_it_is_allowed() {
     let target = Target::new();
