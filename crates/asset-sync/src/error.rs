@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::bucket::{BucketError, BucketErrorKind};
 use crate::cdn::{CdnError, CdnErrorKind};
-use crate::deploy::NamedRelease;
 use crate::plan::Shrink;
 use crate::site::ScanError;
+use crate::state::NamedRelease;
 use crate::state::StateError;
 use crate::verify::{Fault, Observation};
 

@@ -7,12 +7,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::lease::Session;
-use super::report::{InvalidationReport, NamedRelease, Outcome, Report, Seen, Tally};
+use super::report::{InvalidationReport, Outcome, Report, Seen, Tally};
 use super::stop::{CLEAN_UP, until};
 use crate::bucket::Bucket as _;
 use crate::digest::Sha256;
 use crate::error::{Error, NotVerified};
-use crate::state::{Current, RecordedUpload, ReleaseId, ReleaseRecord};
+use crate::state::{Current, NamedRelease, RecordedUpload, ReleaseId, ReleaseRecord};
 
 /// What remains to be recorded when everything else is done.
 #[derive(Debug, Default)]

@@ -6,13 +6,13 @@ use bytes::Bytes;
 use super::context::Context;
 use super::decide::Decision;
 use super::lease::Session;
-use super::report::{NamedRelease, Seen};
+use super::report::Seen;
 use super::store::StateStore;
 use crate::bucket::read_all;
 use crate::error::{Error, NotVerified};
 use crate::plan::{Consequence, consequence};
 use crate::progress::Step;
-use crate::state::{Current, Manifest, ReleaseFile, ReleaseId, ReleaseRecord};
+use crate::state::{Current, Manifest, NamedRelease, ReleaseFile, ReleaseId, ReleaseRecord};
 use crate::verify::{Contents, Expected, Fault, Observation, OnFailure, Verdict, Verifier};
 
 /// How many observations of a kind are told one by one.

@@ -54,9 +54,10 @@ mod switch;
 mod upload;
 
 pub use crate::plan::{IfLive, RollbackTo};
+pub use crate::state::NamedRelease;
 pub use options::{ConditionalWrites, Options, ReleaseInfo};
 pub use plan_report::{FingerprintedGroup, PlanReport, PlannedContent, PlannedDelete, PlannedWrite};
-pub use report::{InvalidationReport, NamedRelease, Outcome, Report, Seen, Tally};
+pub use report::{InvalidationReport, Outcome, Report, Seen, Tally};
 pub use status::{LeaseStatus, ReleaseStatus, Status};
 
 /// Deploys sites to one target.

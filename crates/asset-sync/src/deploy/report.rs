@@ -1,12 +1,11 @@
 //! What a run did, for people and machines.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::Serialize;
 
 use crate::progress::Step;
-use crate::state::ReleaseRecord;
+use crate::state::NamedRelease;
 use crate::verify::Verdict;
 
 /// A number of files and their bytes.
@@ -43,27 +42,6 @@ pub enum Outcome {
     RolledBack,
     /// What no kept release needs was deleted.
     Pruned,
-}
-
-/// A release as people know it and as the state does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NamedRelease {
-    /// Its id.
-    pub release: String,
-    /// Its version.
-    pub version: String,
-}
-
-impl From<&ReleaseRecord> for NamedRelease {
-    fn from(record: &ReleaseRecord) -> Self {
-        Self { release: record.id.to_string(), version: record.version.clone() }
-    }
-}
-
-impl fmt::Display for NamedRelease {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "version {} ({})", self.version, self.release)
-    }
 }
 
 /// What a look at the live site after the switch came to, where nothing spoke against the release.

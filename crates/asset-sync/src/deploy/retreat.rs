@@ -6,11 +6,11 @@ use super::frame::Finish;
 use super::lease::Session;
 use super::look::{is_against, judge, look_once, record_evidence, warn_some};
 use super::options::Options;
-use super::report::{NamedRelease, Seen};
+use super::report::Seen;
 use super::restore::go_back;
 use crate::error::{Error, ErrorClass, NotVerified};
 use crate::plan::{Consequence, consequence, previous};
-use crate::state::{Current, Operation, ReleaseRecord};
+use crate::state::{Current, NamedRelease, Operation, ReleaseRecord};
 use crate::verify::Fault;
 
 /// What came of looking.

@@ -18,11 +18,11 @@ pub use diff::{Adopt, Claims, Diff, DiffInput, Inspection, Obsolete, Obstacle, R
 pub(crate) use history::{CacheControl, HashedName, promote};
 pub use invalidation::{InvalidationMode, MAX_PATHS, MAX_WILDCARDS, UrlPrefix, covering_paths};
 pub(crate) use nested::NestedTargets;
-pub use order::{Ordering, ReleaseName, check_order, compare, recorded_release};
+pub(crate) use order::{ReleaseName, check_order, recorded_release};
 pub(crate) use reconcile::{Numbers, expected_keys, reconcile};
 pub(crate) use removal::RemovedPages;
 pub(crate) use restore::{Overwritten, overwritten, restoring_writes};
 pub(crate) use retention::{Needed, expired, surplus_names};
-pub(crate) use rollback::goes_back;
-pub use rollback::{Consequence, IfLive, RollbackTo, consequence, previous, rollback_target, unfinished_retreat};
+pub(crate) use rollback::{Consequence, consequence, goes_back, previous, rollback_target, unfinished_retreat};
+pub use rollback::{IfLive, RollbackTo};
 pub use shrink::{MaxShrink, Shrink};

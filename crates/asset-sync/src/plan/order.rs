@@ -10,11 +10,11 @@ use crate::state::{Current, Operation, ReleaseRecord};
 
 /// What a release is called by people; its order is judged by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReleaseName<'a> {
+pub(crate) struct ReleaseName<'a> {
     /// Its version.
-    pub version: &'a str,
+    pub(crate) version: &'a str,
     /// Its build number, where it has one.
-    pub build: Option<u64>,
+    pub(crate) build: Option<u64>,
 }
 
 impl fmt::Display for ReleaseName<'_> {
@@ -32,7 +32,7 @@ impl<'a> From<&'a ReleaseRecord> for ReleaseName<'a> {
 
 /// How a release compares to the live one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ordering {
+enum Ordering {
     /// It is the same or newer.
     NotOlder,
     /// It is older; with the kind of number that says so.
@@ -45,7 +45,7 @@ pub enum Ordering {
 }
 
 /// Compares `new` to `live`: by build number where both have one, else by SemVer precedence.
-pub fn compare(new: ReleaseName<'_>, live: ReleaseName<'_>) -> Ordering {
+fn compare(new: ReleaseName<'_>, live: ReleaseName<'_>) -> Ordering {
     if let (Some(new), Some(live)) = (new.build, live.build) {
         return if new < live { Ordering::Older { by: "build number" } } else { Ordering::NotOlder };
     }
@@ -58,7 +58,11 @@ pub fn compare(new: ReleaseName<'_>, live: ReleaseName<'_>) -> Ordering {
 
 /// The record of the release with this name and content: the live one, or else the last one. The same version with other
 /// content is a release of its own, and so is the same content under another name.
-pub fn recorded_release<'a>(current: &'a Current, tree: &Sha256, name: ReleaseName<'_>) -> Option<&'a ReleaseRecord> {
+pub(crate) fn recorded_release<'a>(
+    current: &'a Current,
+    tree: &Sha256,
+    name: ReleaseName<'_>,
+) -> Option<&'a ReleaseRecord> {
     let is_it = |r: &&ReleaseRecord| r.tree == *tree && ReleaseName::from(*r) == name;
     current.live_release().filter(is_it).or_else(|| current.releases.iter().rev().find(is_it))
 }
@@ -67,7 +71,7 @@ pub fn recorded_release<'a>(current: &'a Current, tree: &Sha256, name: ReleaseNa
 ///
 /// # Errors
 /// [`Conflict::Older`] if it is older; [`Conflict::RolledBack`] if a rollback took it down, or began to.
-pub fn check_order(current: &Current, release: &ReleaseRecord) -> Result<Option<String>, Conflict> {
+pub(crate) fn check_order(current: &Current, release: &ReleaseRecord) -> Result<Option<String>, Conflict> {
     let new = ReleaseName::from(release);
     // A rollback away from it may have begun, and not have ended.
     let pending = current.pending.as_ref();

@@ -36,7 +36,7 @@ fn was_live(release: &ReleaseRecord) -> bool {
 
 /// The release that was live before the live one and differs from it: what it replaced, and what that replaced, until one
 /// has other content and was not rolled back. Never one that was gone back from.
-pub fn previous(current: &Current) -> Option<&ReleaseRecord> {
+pub(crate) fn previous(current: &Current) -> Option<&ReleaseRecord> {
     let Some(live) = current.live_release() else {
         // The first deployment died in its switch: at most what it replaced is on record.
         return current
@@ -78,7 +78,7 @@ fn replaced_by<'a>(current: &'a Current, id: &'a ReleaseId) -> impl Iterator<Ite
 ///
 /// # Errors
 /// [`Error::NoSuchRelease`] if there is none to go to; [`Conflict::Ambiguous`] if `if_live` names several.
-pub fn rollback_target<'a>(
+pub(crate) fn rollback_target<'a>(
     current: &'a Current,
     to: &RollbackTo,
     if_live: Option<&IfLive>,
@@ -159,14 +159,14 @@ fn no_such_release(current: &Current, name: &str) -> Error {
 
 /// Where an automatic rollback away from `release` goes that was begun and not finished. It began since the release was
 /// seen to be wrong.
-pub fn unfinished_retreat<'a>(current: &'a Current, release: &ReleaseRecord) -> Option<&'a ReleaseRecord> {
+pub(crate) fn unfinished_retreat<'a>(current: &'a Current, release: &ReleaseRecord) -> Option<&'a ReleaseRecord> {
     let pending = current.pending.as_ref().filter(|p| p.operation == Operation::Rollback)?;
     (!release.found_wrong.is_empty() && pending.release != release.id).then(|| current.release(&pending.release))?
 }
 
 /// What a look at a release that was made live leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consequence<'a> {
+pub(crate) enum Consequence<'a> {
     /// It stays, and the run succeeds.
     Accept,
     /// It stays, and the run fails.
@@ -177,7 +177,7 @@ pub enum Consequence<'a> {
 
 /// What follows from `fault`, where `previous` is the release to go back to. Only what speaks against the release itself
 /// is a reason to take it down; the rest is one to fail where it must be seen to be right (`required`).
-pub fn consequence(
+pub(crate) fn consequence(
     fault: Option<Fault>,
     required: bool,
     on_failure: OnFailure,

@@ -23,13 +23,15 @@ mod known_warnings;
 mod layout;
 mod lines;
 mod manifest;
+mod release;
 mod table;
 
-pub use current::{Current, InvalidationDebt, Lease, Operation, Pending, Phase, RecordedUpload, ReleaseRecord};
+pub use current::{Current, InvalidationDebt, Lease, Operation, Pending, Phase, RecordedUpload};
 pub use inventory::{Inventory, Record, Span};
 pub use known_warnings::KnownWarnings;
 pub use layout::{StateArea, Target};
 pub use manifest::{Manifest, ReleaseFile, ReleaseId};
+pub use release::{NamedRelease, ReleaseRecord};
 
 /// The format written by this version, of every object in the state area.
 ///
