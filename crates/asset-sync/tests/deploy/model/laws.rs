@@ -271,21 +271,15 @@ impl Target {
     fn rolled_back(&mut self, command: &Command, before: &Before, id: &str, now: jiff::Timestamp) {
         let was_live = self.live.clone();
         assert!(self.release(id).is_some(), "never live: {id}");
-        let back = match &command.action {
+        let back = was_live.as_ref().is_some_and(|live| self.goes_back(live, id));
+        match &command.action {
             Action::RollBackTo { name } => {
                 assert!(id == name);
                 self.left.clear();
-                was_live.as_ref().is_some_and(|live| number(id) < number(live) || self.has_replaced(live, id))
             }
-            Action::Step { .. } => {
-                self.check_step(command, before, id);
-                true
-            }
-            _ => {
-                self.check_way_back(before, was_live.as_deref().unwrap_or_default(), id);
-                true
-            }
-        };
+            Action::Step { .. } => self.check_step(command, before, id),
+            _ => self.check_way_back(before, was_live.as_deref().unwrap_or_default(), id),
+        }
         if was_live.as_deref() != Some(id) {
             self.activate(id, back, now);
             self.left.extend(was_live.filter(|_| back));
@@ -307,11 +301,12 @@ impl Target {
         }
         let target = self.release(to).unwrap_or_else(|| panic!("never live: {to}"));
         assert!(!target.rolled_back && !self.left.contains(to), "{to} was gone back from");
+        assert!(self.goes_back(from, to), "from {from} forward to {to}");
         assert!(!self.are_same(from, to), "{from} and {to} are the same");
     }
 
-    /// Whether `live` was deployed over `id`, or over what was deployed over that, and so on.
-    fn has_replaced(&self, live: &str, id: &str) -> bool {
+    /// Whether `id` is older than `live`, or what that was deployed over, or what that was deployed over, and so on.
+    fn goes_back(&self, live: &str, id: &str) -> bool {
         let mut seen = BTreeSet::from([live]);
         let mut at = live;
         while let Some(before) = self.release(at).and_then(|r| r.before.as_deref()).filter(|b| seen.insert(b)) {
@@ -320,7 +315,7 @@ impl Target {
             }
             at = before;
         }
-        false
+        number(id) < number(live)
     }
 
     /// A release to go back to is surely there.
