@@ -187,6 +187,16 @@ fn a_release_that_another_execution_finished_belongs_to_that_one() {
 }
 
 #[test]
+fn a_release_that_is_deployed_again_belongs_to_whoever_did_it_last() {
+    let mut history = History::default();
+    history.deploy("1.0", 1, "a");
+    history.deploy("2.0", 2, "b");
+    history.deploy("1.0", 1, "c");
+    assert_eq!(history.if_live("1.0", Some("a")), None);
+    assert_eq!(history.if_live("1.0", Some("c")).as_deref(), Some("2.0"));
+}
+
+#[test]
 fn a_rollback_that_was_begun_is_finished_by_its_own_execution() {
     let mut history = History::default();
     let one = history.deploy("1.0", 1, "a");
@@ -225,7 +235,8 @@ fn a_switch_that_died_stays_known_until_the_files_are_those_of_one_release() {
     // The retry dies earlier than the first attempt did.
     history.begin("2.0", 2, "b");
     assert_eq!(history.if_live("2.0", Some("b")).as_deref(), Some("1.0"));
-    // Another release begins, and dies too: what is served is half 2.0 still.
+    // Another release begins, and dies too, and so does its retry: what is served is half 2.0 still.
+    history.begin("3.0", 3, "c");
     history.begin("3.0", 3, "c");
     let plain = rollback_target(&history.current, &RollbackTo::Previous, None).unwrap().unwrap();
     assert_eq!(plain.version, "1.0");

@@ -52,6 +52,44 @@ async fn identical_content_is_adopted_and_given_the_right_headers() {
     assert_eq!(world.deploy(&site, "1.0.0").await.unwrap().result, Outcome::Unchanged);
 }
 
+/// What is taken later is part of the state before the first deployment, unless that is what is live.
+#[tokio::test(start_paused = true)]
+async fn what_is_taken_later_is_restored_with_what_was_taken_before() {
+    for is_live in [false, true] {
+        let world = World::new();
+        let stop = CancellationToken::new();
+        let deployer = world.deployer_with(Options { adopt: Adopt::Take, ..world.options() });
+        world.store.insert("site", "index.html", "old index", html());
+        let site = world.site(&[("index.html", "new index"), ("a.txt", "a")]);
+        deployer.deploy(&site, &info("1.0.0"), &stop).await.unwrap();
+        world.pass(jiff::SignedDuration::from_mins(1));
+        deployer.rollback(&RollbackTo::Named("adopted".into()), None, &stop).await.unwrap();
+        world.pass(jiff::SignedDuration::from_mins(1));
+        let adopted = world.current().live.unwrap();
+        let second = world.site(&[("index.html", "index 2"), ("a.txt", "a")]);
+        if !is_live {
+            deployer.deploy(&second, &info("2.0.0"), &stop).await.unwrap();
+            assert_eq!(world.current().live_release().unwrap().replaced, Some(adopted.clone()));
+        }
+        world.store.insert("site", "about.html", "old about", html());
+        let third = world.site(&[("index.html", "index 3"), ("about.html", "about 3"), ("a.txt", "a")]);
+        deployer.deploy(&third, &info("3.0.0"), &stop).await.unwrap();
+        let current = world.current();
+        let records: Vec<_> = current.releases.iter().filter(|r| r.adopted).map(|r| r.id.clone()).collect();
+        assert_eq!(records.contains(&adopted), is_live, "{records:?}");
+        assert_eq!(records.len(), if is_live { 2 } else { 1 });
+        let replaced = current.releases.iter().filter_map(|r| r.replaced.as_ref());
+        assert!(replaced.into_iter().all(|id| current.release(id).is_some()), "{current:?}");
+        if !is_live {
+            deployer.rollback(&RollbackTo::Named("adopted".into()), None, &stop).await.unwrap();
+            assert_eq!(
+                (world.text("index.html").unwrap(), world.text("about.html").unwrap()),
+                ("old index".to_owned(), "old about".to_owned())
+            );
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn taken_objects_are_archived_and_can_be_restored() {
     let world = World::new();

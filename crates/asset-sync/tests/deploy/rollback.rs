@@ -136,6 +136,31 @@ async fn a_half_switched_release_is_rolled_back_to_what_was_live() {
     assert!(matches!(error, Error::Conflict(asset_sync::Conflict::RolledBack { .. })), "{error}");
 }
 
+/// What another release left half visible is overwritten by then, so that the way back is the usual one.
+#[tokio::test(start_paused = true)]
+async fn a_release_that_is_whole_is_gone_back_from_though_one_before_it_died_in_its_switch() {
+    use asset_sync::bucket::{BucketErrorKind, MemoryFault};
+    use asset_sync::cdn::{CdnErrorKind, MemoryCdnFault};
+    let world = World::new();
+    let first = world.site(&v1());
+    world.deploy(&first, "1.0.0").await.unwrap();
+    world.store.on_call(|call| {
+        let root = call.operation == "PutObject" && call.key.as_deref() == Some("index.html");
+        root.then_some(MemoryFault::Before(BucketErrorKind::Denied))
+    });
+    world.deploy(&world.site(&v2()), "2.0.0").await.unwrap_err();
+    world.store.clear_faults();
+    world.cdn.on_call(|_| Some(MemoryCdnFault::Before(CdnErrorKind::Denied)));
+    let mut third = v1();
+    third[2].1 = "three".to_owned();
+    world.deploy(&world.site(&third), "3.0.0").await.unwrap_err();
+    world.cdn.clear_faults();
+    assert_eq!(world.current().live_release().unwrap().version, "3.0.0");
+    back(&world, RollbackTo::Previous, None).await.unwrap();
+    assert_eq!(world.current().live_release().unwrap().version, "1.0.0");
+    world.assert_serves(&first);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rule_that_compresses_an_asset_leaves_it_immutable() {
     use asset_sync::site::{Rules, ScanOptions};

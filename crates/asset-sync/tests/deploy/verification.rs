@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use asset_sync::deploy::{Options, Outcome};
+use asset_sync::plan::MaxShrink;
+use asset_sync::state::Manifest;
 use asset_sync::verify::{Expected, Fault, Observation, OnFailure, Verdict, Verifier};
-use asset_sync::{Conflict, Error, ErrorClass};
+use asset_sync::{Conflict, Error, ErrorClass, Sha256};
 use async_trait::async_trait;
+use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use crate::world::{World, info, v1, v2};
@@ -140,4 +143,29 @@ async fn where_it_is_required_a_run_with_nothing_to_do_looks_too() {
     assert_eq!(world.store.snapshot("site"), before, "a look writes nothing");
     let relabelled = world.deployer_with(right.clone()).deploy(&site, &info("2.0.1"), &stop).await.unwrap();
     assert_eq!((relabelled.result, relabelled.seen.unwrap().right), (Outcome::Deployed, 7));
+}
+
+/// An edge that did not notice an invalidation serves the release before, not an older one.
+#[tokio::test(start_paused = true)]
+async fn the_site_is_compared_with_the_release_that_was_live_last() {
+    struct Before(std::sync::Mutex<Option<Sha256>>);
+    #[async_trait]
+    impl Verifier for Before {
+        async fn verify(&self, expected: Expected<'_>) -> Verdict {
+            *self.0.lock().unwrap() = expected.previous.map(Manifest::tree);
+            Verdict::default()
+        }
+    }
+    let world = World::new();
+    let looks = Arc::new(Before(std::sync::Mutex::default()));
+    for (version, files) in [("1.0.0", v1()), ("2.0.0", v2()), ("3.0.0", vec![("index.html".into(), "three".into())])] {
+        let before = world.store.snapshot("site").contains_key(".deploy/current").then(|| world.current());
+        let verifier = Some(Arc::clone(&looks) as Arc<dyn Verifier>);
+        let options = Options { verifier, max_shrink: MaxShrink(1.0), ..world.options() };
+        let site = world.site(&files);
+        world.deployer_with(options).deploy(&site, &info(version), &CancellationToken::new()).await.unwrap();
+        let seen = looks.0.lock().unwrap().take();
+        assert_eq!(seen, before.and_then(|current| Some(current.live_release()?.tree)), "{version}");
+        world.pass(SignedDuration::from_mins(1));
+    }
 }

@@ -79,6 +79,16 @@ async fn it_gives_up_when_the_time_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bucket_that_goes_ahead_makes_no_longer_pauses_than_it_was_told() {
+    let give_up_after = Duration::from_mins(10);
+    let max_delay = Duration::from_mins(1);
+    let (store, bucket) = fixture(RetryPolicy { max_attempts: u32::MAX, max_delay, give_up_after, ..policy() });
+    store.on_call(|_| Some(RESET));
+    bucket.ahead(Duration::from_secs(1)).head("a").await.unwrap_err();
+    assert!(store.calls().len() >= 600, "{}", store.calls().len());
+}
+
+#[tokio::test(start_paused = true)]
 async fn lasting_failures_are_not_retried() {
     let (store, bucket) = fixture(policy());
     for kind in [

@@ -257,9 +257,10 @@ impl Target {
         };
         assert!(failed.fault == Fault::Wrong && matches!(command.action, Action::Deploy { .. }));
         self.check_way_back(before, &tried, &back.release);
-        self.activate(&back.release, true, now);
+        let goes_back = self.goes_back(&tried, &back.release);
+        self.activate(&back.release, goes_back, now);
         if let Some(release) = self.release_mut(&tried) {
-            release.rolled_back = true;
+            release.rolled_back = goes_back;
         }
         self.left.insert(tried);
         let site = self.release(&back.release).unwrap().site;
