@@ -68,6 +68,23 @@ async fn a_rollback_leaves_it_alone_too() {
     assert!(world.text("app/index.html").unwrap().contains("app, changed"));
 }
 
+/// What the other target has deleted is not brought back. Shown to fail when a rollback writes all files of its release.
+#[tokio::test(start_paused = true)]
+async fn a_rollback_brings_nothing_back_that_the_other_target_deleted() {
+    let world = World::new();
+    let (stop, dir) = (CancellationToken::new(), tempfile::tempdir().unwrap());
+    let outer = world.deployer_with(options(&world));
+    outer.deploy(&whole(&world, "root"), &info("1.0.0"), &stop).await.unwrap();
+    inner(&world).deploy(&inner_site(dir.path(), "app"), &info("1.0.0"), &stop).await.unwrap();
+    outer.deploy(&world.site(&[("index.html", page("root 2", &[]))]), &info("2.0.0"), &stop).await.unwrap();
+    std::fs::rename(dir.path().join("index.html"), dir.path().join("home.html")).unwrap();
+    let site = scan(dir.path(), &ScanOptions { prefix: "app/".to_owned(), ..ScanOptions::default() }).unwrap();
+    inner(&world).deploy(&site, &info("1.1.0"), &stop).await.unwrap();
+    assert!(world.text("app/index.html").is_none());
+    outer.rollback(&RollbackTo::Previous, None, &stop).await.unwrap();
+    assert!(world.text("index.html").unwrap().contains("root<") && world.text("app/index.html").is_none());
+}
+
 #[tokio::test(start_paused = true)]
 async fn files_for_the_place_of_another_target_are_refused() {
     let world = World::new();

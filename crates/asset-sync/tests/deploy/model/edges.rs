@@ -46,10 +46,13 @@ impl Edges {
             let files = target.sites.iter().flat_map(|s| &s.files).map(|f| f.key.as_str());
             for key in files {
                 let body = objects.get(key).map(|(body, _)| body.clone());
+                let url = format!("/{}{key}", target.prefix);
                 if body.is_none() && is_ever(target, key, |role| role == Role::Fingerprinted) {
+                    // Such a file may stay in caches for good, and nothing on record tells that it was there: should its
+                    // name come back with other content, that is the build's mistake.
+                    target.distributions.iter().for_each(|&d| drop(self.cached.remove(&(d, url.clone()))));
                     continue;
                 }
-                let url = format!("/{}{key}", target.prefix);
                 let directory = url.strip_suffix("index.html").map(str::to_owned);
                 for url in directory.into_iter().chain([url]) {
                     for &distribution in target.distributions {
@@ -75,8 +78,6 @@ impl Edges {
             let relative = key.strip_prefix(target.prefix).unwrap_or(&key);
             let is_excused = target.damaged.contains(relative)
                 || target.touched.contains(relative) && !is_steady(&target.sites, relative)
-                // A fingerprinted file may stay in caches for good.
-                || served.is_none() && is_ever(target, relative, |role| role == Role::Fingerprinted)
                 // It was the outer target's, before the inner one was there.
                 || key.starts_with(INNER) && !is_known(&target.sites, relative);
             let mut debts = currents.iter().flat_map(|c| &c.debts).filter(|debt| debt.distribution == *distribution);

@@ -326,18 +326,22 @@ impl Target {
             .is_some_and(|r| !r.maybe_gone && !r.rolled_back && !self.are_same(from, &r.id) && !self.may_be_damaged(r))
     }
 
-    /// Promise 9: the pipeline's rollback step undoes what its execution made live, and nothing else.
+    /// Promise 9: the pipeline's rollback step undoes what its execution made live, or half switched to, and nothing else.
     fn check_step(&self, command: &Command, before: &Before, to: &str) {
-        if self.is_finishing(before, to) {
-            let pending = before.current.pending.as_ref().unwrap();
-            let is_back_already = pending.operation == Operation::Rollback && self.live.as_deref() == Some(to);
-            assert!(pending.execution == command.execution || is_back_already, "{command:?}: {pending:?}");
-            return;
-        }
-        let live = self.live_release().unwrap();
-        assert_eq!(live.by, command.execution, "{command:?} undid {live:?}");
-        let before = live.before.as_ref().filter(|id| self.release(id).is_some());
-        assert!(before.is_none_or(|before| before == to), "{command:?} went from {live:?} to {to}");
+        let is_live = self.live.as_deref() == Some(to);
+        let pending = before.current.pending.as_ref().filter(|_| self.is_finishing(before, to));
+        let is_begun = pending.is_some_and(|p| p.operation == Operation::Rollback);
+        let undoes_own = self.live_release().is_some_and(|live| {
+            let known = live.before.as_ref().filter(|id| self.release(id).is_some());
+            // A rollback that somebody began is finished, wherever it goes.
+            live.by == command.execution && !is_live && (is_begun || known.is_none_or(|before| before == to))
+        });
+        let finishes_own = pending.is_some_and(|p| p.execution == command.execution);
+        assert!(
+            undoes_own || finishes_own || is_begun && is_live,
+            "{command:?}: {:?} to {to}, {pending:?}",
+            self.live_release()
+        );
     }
 
     fn check_nothing_to_undo(&self, command: &Command) {
