@@ -10,20 +10,24 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    Bucket, BucketError, BucketErrorKind, Condition, CopySource, ETag, ListPage, ObjectBody, ObjectInfo, ObjectSpec,
-    UploadedPart,
+    Bucket, BucketError, BucketErrorKind, Condition, CopySource, ETag, ListPage, MIN_PART_SIZE, ObjectBody, ObjectInfo,
+    ObjectSpec, UploadedPart,
 };
 use crate::digest::Sha256;
 use crate::headers::Headers;
 
+mod attempts;
 mod counts;
 mod limiter;
+mod line;
 mod policy;
 #[cfg(test)]
 mod tests;
 
+use attempts::{Attempts, Failed, InFlight};
 pub use counts::RequestCounts;
 use limiter::{Limiter, Permit};
+use line::{Line, PartSize, Room};
 pub use policy::RetryPolicy;
 
 /// Wraps a [`Bucket`] and makes the best of a store that is busy or a network that fails.
@@ -34,13 +38,16 @@ pub use policy::RetryPolicy;
 ///   long it was tried.
 /// - At most [`RetryPolicy::concurrency`] requests are in flight at once; half as many after one was
 ///   throttled, then slowly more again. None is held while waiting for the next attempt.
+/// - As many bytes of bodies are under way at once as the line carries in 20 s, as earlier bodies showed. A
+///   larger body is sent alone. An attempt that took longer than that and failed while others shared the
+///   line does not count towards [`RetryPolicy::give_up_after`]: the next one shares it with fewer.
 /// - A conditional write whose answer was lost may find its condition broken by its own effect when
 ///   it is sent again. It is then looked up: if what stands there has the content and the headers
 ///   that were to be written, the write succeeded.
 /// - A throttled attempt does not count towards [`RetryPolicy::max_attempts`] if another request got
 ///   through since the attempt before: the store is busy, and not out of order.
-/// - Requests of a bucket made by [`Resilient::ahead`] do not count towards the limit and do not wait
-///   for it. While one of them is tried again, no other request begins.
+/// - Requests of a bucket made by [`Resilient::ahead`] do not count towards these limits and do not wait
+///   for them. While one of them is tried again, no other request begins.
 /// - Keys of a `DeleteObjects` request that failed in a way that may pass are sent again.
 ///
 /// A body that is read ([`Bucket::get`]) is outside of all this once its first byte arrived: it
@@ -52,36 +59,27 @@ pub struct Resilient {
     inner: Arc<dyn Bucket>,
     policy: RetryPolicy,
     limiter: Arc<Limiter>,
-    /// Whether requests go past the limiter, and stop others from passing it while they are retried.
+    line: Arc<Line>,
+    /// Whether requests go past the limits, and stop others from passing them while they are retried.
     ahead: bool,
     counts: RequestCounts,
     /// What each upload in progress is to become, by its id.
     uploads: Mutex<HashMap<String, (Sha256, Headers)>>,
 }
 
-/// A request that failed for good.
-struct Failed {
-    error: BucketError,
-    /// Whether an earlier attempt failed, so that its effect may have taken place.
-    retried: bool,
-}
-
-/// The attempts of one request so far.
-struct Attempts {
-    /// When the first attempt began, moved on by the time spent waiting for a permit.
-    since: Instant,
-    number: u32,
-    /// How many of them count towards the most that are allowed.
-    counted: u32,
-    /// How many requests of all had got through at the end of the last attempt.
-    got_through: u64,
-}
-
 impl Resilient {
     /// Wraps `inner`, with a limit and counts of its own.
     pub fn new(inner: Arc<dyn Bucket>, policy: RetryPolicy) -> Self {
         let limiter = Arc::new(Limiter::new(policy.concurrency));
-        Self { inner, policy, limiter, ahead: false, counts: RequestCounts::default(), uploads: Mutex::default() }
+        Self {
+            inner,
+            policy,
+            limiter,
+            line: Arc::default(),
+            ahead: false,
+            counts: RequestCounts::default(),
+            uploads: Mutex::default(),
+        }
     }
 
     /// Wraps another bucket of the same store, under the same limit, policy and counts as this one.
@@ -91,6 +89,7 @@ impl Resilient {
             inner,
             policy: self.policy.clone(),
             limiter: Arc::clone(&self.limiter),
+            line: Arc::clone(&self.line),
             ahead: self.ahead,
             counts: self.counts.clone(),
             uploads: Mutex::default(),
@@ -116,18 +115,31 @@ impl Resilient {
         self.limiter.limit()
     }
 
+    /// The size of parts for an upload that begins now: `preferred`, or less on a line that was seen to be
+    /// slow. Waits for another upload that is the first to measure the line.
+    pub(crate) async fn part_size(&self, preferred: u64) -> PartSize<'_> {
+        self.line.part_size(preferred.max(MIN_PART_SIZE), MIN_PART_SIZE).await
+    }
+
     fn uploads(&self) -> MutexGuard<'_, HashMap<String, (Sha256, Headers)>> {
         self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for its turn, then counts the attempt. There is no permit for a request that goes ahead.
-    async fn begin(&self, operation: &'static str, attempts: &mut Attempts) -> Option<Permit<'_>> {
+    /// Waits for its turn, then counts the attempt. A request that goes ahead holds nothing.
+    async fn begin(&self, operation: &'static str, body: u64, attempts: &mut Attempts) -> InFlight<'_> {
         let asked = Instant::now();
-        let permit = if self.ahead { None } else { Some(self.limiter.acquire().await) };
+        let in_flight = if self.ahead {
+            InFlight::default()
+        } else {
+            // First the room, so that a body that waits for the line holds up no request without one.
+            let room = if body > 0 { Some(self.line.reserve(body).await) } else { None };
+            let permit = self.limiter.acquire().await;
+            InFlight { permit: Some(permit), sending: room.map(Room::send) }
+        };
         attempts.since += asked.elapsed();
         attempts.number += 1;
         self.counts.add(operation, attempts.number > 1);
-        permit
+        in_flight
     }
 
     /// Adapts the limit to how the store answered, if it did.
@@ -164,7 +176,8 @@ impl Resilient {
         true
     }
 
-    async fn attempt<T, F>(&self, operation: &'static str, send: impl Fn() -> F + Send) -> Result<T, Failed>
+    /// Sends a request with a body of so many bytes, again and again where it may help.
+    async fn attempt<T, F>(&self, operation: &'static str, body: u64, send: impl Fn() -> F + Send) -> Result<T, Failed>
     where
         F: Future<Output = Result<T, BucketError>> + Send,
     {
@@ -172,9 +185,17 @@ impl Resilient {
         let mut right_of_way = None;
         loop {
             let error = {
-                let permit = self.begin(operation, &mut attempts).await;
+                let in_flight = self.begin(operation, body, &mut attempts).await;
+                let begun = Instant::now();
                 let outcome = send().await;
-                self.learn(permit.as_ref(), outcome.as_ref().err().map(|error| error.kind));
+                let failure = outcome.as_ref().err();
+                self.learn(in_flight.permit.as_ref(), failure.map(|error| error.kind));
+                if in_flight
+                    .sending
+                    .is_some_and(|sending| sending.ended(!failure.is_some_and(BucketError::is_transient)))
+                {
+                    attempts.since += begun.elapsed();
+                }
                 match outcome {
                     Ok(value) => return Ok(value),
                     Err(error) => error,
@@ -199,7 +220,7 @@ impl Resilient {
     where
         F: Future<Output = Result<T, BucketError>> + Send,
     {
-        self.attempt(operation, send).await.map_err(|failed| failed.error)
+        self.attempt(operation, 0, send).await.map_err(|failed| failed.error)
     }
 
     /// The inner bucket gave fewer results than keys.
@@ -230,20 +251,6 @@ impl Resilient {
     }
 }
 
-impl Attempts {
-    fn new(got_through: u64) -> Self {
-        Self { since: Instant::now(), number: 0, counted: 0, got_through }
-    }
-
-    /// The last error of a request that was given up.
-    fn exhausted(&self, mut error: BucketError) -> BucketError {
-        let attempts = if self.number == 1 { "attempt" } else { "attempts" };
-        let time = self.since.elapsed().max(Duration::from_millis(100)).as_secs_f64();
-        error.message = format!("{}; gave up after {} {attempts} over {time:.1} s", error.message, self.number);
-        error
-    }
-}
-
 #[async_trait]
 impl Bucket for Resilient {
     fn name(&self) -> &str {
@@ -263,7 +270,7 @@ impl Bucket for Resilient {
     }
 
     async fn put(&self, spec: ObjectSpec<'_>, body: Bytes, condition: &Condition) -> Result<ETag, BucketError> {
-        match self.attempt("PutObject", || self.inner.put(spec, body.clone(), condition)).await {
+        match self.attempt("PutObject", body.len() as u64, || self.inner.put(spec, body.clone(), condition)).await {
             Ok(etag) => Ok(etag),
             Err(failed) => self.settle(failed, spec.key, spec.sha256, spec.headers).await,
         }
@@ -275,7 +282,7 @@ impl Bucket for Resilient {
         spec: ObjectSpec<'_>,
         condition: &Condition,
     ) -> Result<ETag, BucketError> {
-        match self.attempt("CopyObject", || self.inner.copy(source, spec, condition)).await {
+        match self.attempt("CopyObject", 0, || self.inner.copy(source, spec, condition)).await {
             Ok(etag) => Ok(etag),
             Err(failed) => self.settle(failed, spec.key, spec.sha256, spec.headers).await,
         }
@@ -295,7 +302,8 @@ impl Bucket for Resilient {
         body: Bytes,
         sha256: Sha256,
     ) -> Result<UploadedPart, BucketError> {
-        self.send("UploadPart", || self.inner.upload_part(key, upload_id, number, body.clone(), sha256)).await
+        let send = || self.inner.upload_part(key, upload_id, number, body.clone(), sha256);
+        self.attempt("UploadPart", body.len() as u64, send).await.map_err(|failed| failed.error)
     }
 
     async fn complete_multipart(
@@ -306,7 +314,7 @@ impl Bucket for Resilient {
         condition: &Condition,
     ) -> Result<ETag, BucketError> {
         let send = || self.inner.complete_multipart(key, upload_id, parts, condition);
-        let etag = match self.attempt("CompleteMultipartUpload", send).await {
+        let etag = match self.attempt("CompleteMultipartUpload", 0, send).await {
             Ok(etag) => etag,
             Err(failed) => {
                 // An upload that somebody else created cannot be told apart from another object.
@@ -338,10 +346,10 @@ impl Bucket for Resilient {
                 Cow::Owned(pending.iter().map(|&index| keys[index].clone()).collect())
             };
             let (kind, failure) = {
-                let permit = self.begin("DeleteObjects", &mut attempts).await;
+                let in_flight = self.begin("DeleteObjects", 0, &mut attempts).await;
                 let outcome = self.inner.delete(&batch).await;
                 let kind = worst(&outcome);
-                self.learn(permit.as_ref(), kind);
+                self.learn(in_flight.permit.as_ref(), kind);
                 let failure = match outcome {
                     Ok(answers) => {
                         for (&index, answer) in pending.iter().zip(answers) {

@@ -2,11 +2,13 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::OptionFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::context::Context;
 use super::lease::{Hold, Session};
@@ -139,8 +141,11 @@ impl Uploader {
         condition: &Condition,
     ) -> Result<ETag, Error> {
         let bucket = self.bucket(place);
-        // S3 limits: 10,000 parts, so a very large file has larger ones.
-        let part_size = self.0.part_size.max(file.size.div_ceil(MAX_PARTS));
+        let preferred = bucket.part_size(self.0.part_size).await;
+        // The same for all parts but the last, as Cloudflare R2 demands
+        // (developers.cloudflare.com/r2/objects/multipart-objects). S3 limits: 10,000 parts, so a very large
+        // file has larger ones.
+        let part_size = preferred.bytes.max(file.size.div_ceil(MAX_PARTS));
         let upload = self.open(place, spec).await?;
         let id = upload.id.clone();
         let outcome = async {
@@ -202,54 +207,45 @@ impl Uploader {
         id: &str,
         part_size: u64,
     ) -> Result<Vec<UploadedPart>, Error> {
-        let (sender, mut receiver) = mpsc::channel::<PartRead>(1);
-        let (request, requests) = mpsc::channel::<OwnedSemaphorePermit>(1);
-        let reader = tokio::task::spawn_blocking({
-            let source = file.clone();
-            move || read_parts(&mut *source.open()?, source.size, part_size, requests, &sender)
-        });
-        let sending = async {
-            let mut in_flight = FuturesUnordered::new();
-            let mut parts = Vec::new();
-            let mut request = Some(request);
-            loop {
-                tokio::select! {
-                    biased;
-                    Some(done) = in_flight.next(), if !in_flight.is_empty() => {
-                        let part: UploadedPart = done?;
-                        parts.push(part);
-                    }
-                    room = self.reserve(part_size), if request.is_some() => {
-                        // The reader has ended once it takes no more room.
-                        if let Some(open) = &request && open.send(room?).await.is_err() {
-                            request = None;
-                        } else if let Some(part) = receiver.recv().await {
-                            in_flight.push(self.send_part(bucket, key, id, part));
-                        } else {
-                            request = None;
-                        }
-                    }
-                    else => break,
-                }
+        let reader =
+            PartReader { file: file.clone(), source: None, whole: Hasher::default(), left: file.size, number: 0 };
+        let mut next = pin!(OptionFuture::from(Some(self.read_part(reader, part_size))));
+        let mut in_flight = FuturesUnordered::new();
+        let mut parts: Vec<UploadedPart> = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                Some(sent) = in_flight.next() => parts.push(sent?),
+                Some(read) = &mut next => if let Some((part, reader)) = read? {
+                    in_flight.push(self.send_part(bucket, key, id, part));
+                    next.set(Some(self.read_part(reader, part_size)).into());
+                } else {
+                    next.set(None.into());
+                },
+                else => break,
             }
-            Ok::<_, Error>(parts)
-        };
-        let parts = sending.await;
-        drop(receiver);
-        let sha256 = blocking(reader, &file.path()).await;
-        let mut parts = parts?;
-        // A file that shrank, grew or changed shows before the object is made out of its parts.
-        if sha256? != Some(file.sha256) {
-            return Err(file.changed());
         }
         parts.sort_unstable_by_key(|p| p.number);
         Ok(parts)
     }
 
+    /// Reads the next part, if there is one, as soon as there is room for it.
+    async fn read_part(&self, reader: PartReader, part_size: u64) -> Result<Option<(PartRead, PartReader)>, Error> {
+        if reader.left == 0 {
+            return Ok(None);
+        }
+        let room = self.reserve(part_size).await?;
+        let file = reader.file.clone();
+        let (reader, body) =
+            blocking(tokio::task::spawn_blocking(move || reader.read(part_size)), &file.path()).await?;
+        let Some(body) = body else { return Err(file.changed()) };
+        Ok(Some((PartRead { number: reader.number, body, room }, reader)))
+    }
+
     async fn send_part(&self, bucket: &Resilient, key: &str, id: &str, part: PartRead) -> Result<UploadedPart, Error> {
         let PartRead { number, body, room } = part;
         let length = body.len() as u64;
-        // Not by the reader, which makes the hash of the whole: so they are made side by side.
+        // Not by the reader, which makes the hash of the whole: the next part is read meanwhile.
         let hashing = tokio::task::spawn_blocking(move || (Sha256::of(&body), body));
         let (sha256, body) = hashing.await.map_err(|e| Error::Internal(format!("hashing a part failed: {e}")))?;
         let uploaded = bucket.upload_part(key, id, number, body, sha256).await?;
@@ -275,36 +271,42 @@ struct PartRead {
     room: OwnedSemaphorePermit,
 }
 
-/// Reads parts as room for them comes in; the hash of the whole, or `None` if its length is not
-/// the expected one or nobody wants the parts any more.
-fn read_parts(
-    source: &mut dyn Read,
-    size: u64,
-    part_size: u64,
-    mut rooms: mpsc::Receiver<OwnedSemaphorePermit>,
-    parts: &mpsc::Sender<PartRead>,
-) -> std::io::Result<Option<Sha256>> {
-    let mut whole = Hasher::default();
-    let mut left = size;
-    let mut number = 0;
-    while left > 0 {
-        let Some(room) = rooms.blocking_recv() else { return Ok(None) };
-        let length = left.min(part_size);
+/// Reads a file part by part. Each part is a blocking task of its own, so that no thread waits for room.
+struct PartReader {
+    file: SiteFile,
+    /// Open once the first part was read.
+    source: Option<Box<dyn Read + Send>>,
+    whole: Hasher,
+    left: u64,
+    /// Of the part that was read last, from 1.
+    number: i32,
+}
+
+impl PartReader {
+    /// The next part, or `None` if the file is not the one that was scanned. A file that grew, or whose
+    /// content changed, shows at its last part.
+    fn read(mut self, part_size: u64) -> std::io::Result<(Self, Option<Bytes>)> {
+        let source = match &mut self.source {
+            Some(source) => source,
+            none => none.insert(self.file.open()?),
+        };
+        let length = self.left.min(part_size);
         let mut body = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
         Read::take(&mut *source, length).read_to_end(&mut body)?;
         if body.len() as u64 != length {
-            return Ok(None);
+            return Ok((self, None));
         }
-        left -= length;
-        number += 1;
-        let body = Bytes::from(body);
-        if parts.blocking_send(PartRead { number, body: body.clone(), room }).is_err() {
-            return Ok(None);
+        self.whole.update(&body);
+        self.left -= length;
+        self.number += 1;
+        if self.left == 0 {
+            let grew = source.read(&mut [0])? > 0;
+            if grew || std::mem::take(&mut self.whole).finish() != self.file.sha256 {
+                return Ok((self, None));
+            }
         }
-        whole.update(&body);
+        Ok((self, Some(body.into())))
     }
-    let grew = source.read(&mut [0])? > 0;
-    Ok((!grew).then(|| whole.finish()))
 }
 
 async fn blocking<T>(task: tokio::task::JoinHandle<std::io::Result<T>>, path: &Path) -> Result<T, Error> {

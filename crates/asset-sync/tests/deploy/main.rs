@@ -20,6 +20,7 @@ mod retries;
 mod rollback;
 mod send;
 mod slow_bucket;
+mod slow_line;
 mod state;
 mod structure;
 mod suspended;

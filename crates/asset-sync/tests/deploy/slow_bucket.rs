@@ -1,14 +1,18 @@
 //! A bucket whose requests take time, share a line, and are throttled as a test says. Time is virtual.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use asset_sync::Sha256;
 use asset_sync::bucket::{
     Bucket, BucketError, BucketErrorKind, Condition, CopySource, ETag, ListPage, MemoryBucket, ObjectBody, ObjectInfo,
     ObjectSpec, UploadedPart,
 };
+use asset_sync::deploy::Options;
+use asset_sync::state::{StateArea, Target};
+use asset_sync::{Deployer, Sha256};
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -42,7 +46,7 @@ impl Answer {
     }
 }
 
-/// Bytes per second of the line at a time since the beginning.
+/// Bytes per second of the line at a time since the bucket was made.
 type Rate = Box<dyn Fn(Duration) -> f64 + Send + Sync>;
 
 pub(crate) struct SlowBucket {
@@ -53,8 +57,12 @@ pub(crate) struct SlowBucket {
     number: AtomicUsize,
     in_flight: AtomicUsize,
     throttled: AtomicUsize,
-    timed_out: AtomicUsize,
+    cut: AtomicUsize,
     sending: AtomicUsize,
+    /// The most requests in flight, by second.
+    most: Mutex<BTreeMap<u64, usize>>,
+    /// Lengths of the parts that arrived, by upload and number.
+    parts: Mutex<BTreeMap<(String, i32), usize>>,
 }
 
 impl std::fmt::Debug for SlowBucket {
@@ -64,22 +72,42 @@ impl std::fmt::Debug for SlowBucket {
 }
 
 impl SlowBucket {
-    pub(crate) fn new(
+    /// A bucket behind a line that carries everything at once.
+    pub(crate) fn new(world: &World, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self::make(world, None, Box::new(answer)))
+    }
+
+    /// A bucket behind a line that all bodies under way share. Each request takes `latency` besides.
+    pub(crate) fn behind_a_line(
         world: &World,
-        rate: Option<Rate>,
-        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+        latency: Duration,
+        rate: impl Fn(Duration) -> f64 + Send + Sync + 'static,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let answer = move |_: &Request| Answer { after: latency, throttled: false };
+        Arc::new(Self::make(world, Some(Box::new(rate)), Box::new(answer)))
+    }
+
+    fn make(world: &World, rate: Option<Rate>, answer: Box<dyn Fn(&Request) -> Answer + Send + Sync>) -> Self {
+        Self {
             inner: world.store.bucket(BUCKET),
-            answer: Box::new(answer),
+            answer,
             rate,
             begun: Instant::now(),
             number: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             throttled: AtomicUsize::new(0),
-            timed_out: AtomicUsize::new(0),
+            cut: AtomicUsize::new(0),
             sending: AtomicUsize::new(0),
-        })
+            most: Mutex::default(),
+            parts: Mutex::default(),
+        }
+    }
+
+    /// A deployer of the world's target in this bucket.
+    pub(crate) fn deployer(self: &Arc<Self>, world: &World, options: Options) -> Deployer {
+        let target = Target { bucket: BUCKET.to_owned(), prefix: String::new() };
+        let area = StateArea::in_target(&target, ".deploy/");
+        Deployer::new("", Arc::clone(self) as Arc<dyn Bucket>, area, None, Arc::new(world.cdn.clone()), options)
     }
 
     pub(crate) fn requests(&self) -> usize {
@@ -91,34 +119,46 @@ impl SlowBucket {
         self.throttled.load(Ordering::SeqCst)
     }
 
-    fn error(kind: BucketErrorKind, operation: &'static str, key: Option<&str>, message: &str) -> BucketError {
-        BucketError {
-            kind,
-            operation,
-            bucket: BUCKET.to_owned(),
-            key: key.map(str::to_owned),
-            message: message.to_owned(),
-            request_id: None,
-            source: None,
-        }
+    /// How many bodies took so long that they were cut off.
+    pub(crate) fn cut(&self) -> usize {
+        self.cut.load(Ordering::SeqCst)
     }
 
-    /// Sends a body over the line, which all bodies under way share.
+    /// The most requests in flight in these seconds.
+    pub(crate) fn peak(&self, seconds: Range<u64>) -> usize {
+        self.most.lock().unwrap().range(seconds).map(|(_, most)| *most).max().unwrap()
+    }
+
+    /// The lengths of the parts of each upload, in order.
+    pub(crate) fn parts(&self) -> Vec<Vec<usize>> {
+        let mut uploads: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for ((upload, _), length) in &*self.parts.lock().unwrap() {
+            uploads.entry(upload.clone()).or_default().push(*length);
+        }
+        uploads.into_values().collect()
+    }
+
+    /// The time since the bucket was made.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// Sends a body over the line, which all bodies under way share. As with many clients, one that takes longer
+    /// than 30 s and a second for each 32 KiB is cut off, even if it moves.
     async fn send(&self, operation: &'static str, key: &str, length: usize) -> Result<(), BucketError> {
         const TICK: Duration = Duration::from_millis(100);
         let Some(rate) = &self.rate else { return Ok(()) };
-        // As S3Bucket has it: 30 s, and a second for each 32 KiB.
         let limit = Duration::from_secs(30 + length as u64 / (32 * 1024));
         let begun = Instant::now();
         let _sending = InFlight::new(&self.sending);
         let mut left = length as f64;
         while left > 0.0 {
             if begun.elapsed() > limit {
-                self.timed_out.fetch_add(1, Ordering::SeqCst);
-                return Err(Self::error(BucketErrorKind::Transient, operation, Some(key), "timed out"));
+                self.cut.fetch_add(1, Ordering::SeqCst);
+                return Err(error(BucketErrorKind::Transient, operation, Some(key), "no answer in time", None));
             }
             tokio::time::sleep(TICK).await;
-            left -= rate(self.begun.elapsed()) * TICK.as_secs_f64() / self.sending.load(Ordering::SeqCst) as f64;
+            left -= rate(self.elapsed()) * TICK.as_secs_f64() / self.sending.load(Ordering::SeqCst) as f64;
         }
         Ok(())
     }
@@ -126,14 +166,35 @@ impl SlowBucket {
     async fn admit(&self, operation: &'static str, key: Option<&str>) -> Result<(), BucketError> {
         let number = self.number.fetch_add(1, Ordering::SeqCst) + 1;
         let in_flight = InFlight::new(&self.in_flight);
-        let request = Request { operation, number, in_flight: in_flight.1, since: self.begun.elapsed() };
+        let request = Request { operation, number, in_flight: in_flight.1, since: self.elapsed() };
+        let now = request.in_flight;
+        let second = request.since.as_secs();
+        self.most.lock().unwrap().entry(second).and_modify(|most| *most = now.max(*most)).or_insert(now);
         let Answer { after, throttled } = (self.answer)(&request);
         tokio::time::sleep(after).await;
         if !throttled {
             return Ok(());
         }
         self.throttled.fetch_add(1, Ordering::SeqCst);
-        Err(Self::error(BucketErrorKind::Throttled, operation, key, "SlowDown"))
+        Err(error(BucketErrorKind::Throttled, operation, key, "SlowDown", Some(format!("REQUEST{number}"))))
+    }
+}
+
+fn error(
+    kind: BucketErrorKind,
+    operation: &'static str,
+    key: Option<&str>,
+    message: &str,
+    request_id: Option<String>,
+) -> BucketError {
+    BucketError {
+        kind,
+        operation,
+        bucket: BUCKET.to_owned(),
+        key: key.map(str::to_owned),
+        message: message.to_owned(),
+        request_id,
+        source: None,
     }
 }
 
@@ -192,6 +253,7 @@ impl Bucket for SlowBucket {
     ) -> Result<UploadedPart, BucketError> {
         self.send("UploadPart", key, body.len()).await?;
         self.admit("UploadPart", Some(key)).await?;
+        self.parts.lock().unwrap().insert((id.to_owned(), number), body.len());
         self.inner.upload_part(key, id, number, body, sha256).await
     }
     async fn complete_multipart(

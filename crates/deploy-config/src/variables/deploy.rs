@@ -378,13 +378,14 @@ declare_inputs! {
 
     DEPLOY_CONCURRENCY as deploy_concurrency: WholeNumber = WholeNumber { min: 1, max: 1_024 },
     "The most requests to the store at once" {
-        details: "When the store asks to slow down, fewer are made.",
+        details: "When the store asks to slow down, fewer are made. On a slow line fewer uploads are under way.",
         presence: Presence::Default("64"),
         example: "16",
     }
     DEPLOY_PART_SIZE as deploy_part_size: ByteSize = ByteSize { min: 5 * bytesize::MIB, max: 5 * bytesize::GIB },
     "The size of a part of a large file" {
-        details: "Files of more than twice this size are uploaded in parts. A file that would need more than 10,000 parts gets larger ones.",
+        details: "Files of more than twice this size are uploaded in parts. A file that would need more than 10,000 parts gets larger ones. \
+            On a line that was seen to be slow parts are smaller, 5 MiB at the least.",
         presence: Presence::Default("8MiB"),
         example: "16MiB",
         read_by: SWITCHERS,

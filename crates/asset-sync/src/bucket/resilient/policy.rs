@@ -12,8 +12,9 @@ pub struct RetryPolicy {
     pub base_delay: Duration,
     /// No wait is longer than this.
     pub max_delay: Duration,
-    /// No further attempt of a request begins this long after its first, the time spent waiting for
-    /// its turn not counted. An attempt under way is not cut off by it.
+    /// No further attempt of a request begins this long after its first. Not counted are the time spent
+    /// waiting for its turn, and attempts that failed since bodies shared a slow line. An attempt under
+    /// way is not cut off by it.
     pub give_up_after: Duration,
     /// The most requests in flight at once. Fewer after the store asked to slow down.
     pub concurrency: usize,
