@@ -180,11 +180,13 @@ async fn a_large_file_goes_in_parts_and_is_not_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_file_that_changes_during_the_run_stops_it() {
-    for (name, size) in [("assets/app-3f2a9c0d.js", 10), ("assets/app-3f2a9c0d.js", 23_000_000)] {
+    // In one request and in parts: other content, a byte more, a byte less.
+    for (size, now, content) in
+        [10, 23_000_000].into_iter().flat_map(|n| [(n, n, b'b'), (n, n + 1, b'a'), (n, n - 1, b'a')])
+    {
         let world = World::new();
-        let content = vec![b'a'; size];
-        let site = world.site(&[(name, content.as_slice()), ("index.html", b"page")]);
-        std::fs::write(site.files[0].path(), vec![b'b'; size]).unwrap();
+        let site = world.site(&[("assets/app-3f2a9c0d.js", vec![b'a'; size]), ("index.html", b"page".to_vec())]);
+        std::fs::write(site.files[0].path(), vec![content; now]).unwrap();
         let error = world.deploy(&site, "1.0.0").await.unwrap_err();
         assert!(matches!(error, asset_sync::Error::SourceChanged { .. }), "{error}");
         assert!(world.visible().is_empty());

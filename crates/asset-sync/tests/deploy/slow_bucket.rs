@@ -46,8 +46,8 @@ impl Answer {
     }
 }
 
-/// Bytes per second of the line at a time since the bucket was made.
-type Rate = Box<dyn Fn(Duration) -> f64 + Send + Sync>;
+/// Bytes per second of the line once it carried so many bytes.
+type Rate = Box<dyn Fn(f64) -> f64 + Send + Sync>;
 
 pub(crate) struct SlowBucket {
     inner: MemoryBucket,
@@ -59,6 +59,8 @@ pub(crate) struct SlowBucket {
     throttled: AtomicUsize,
     cut: AtomicUsize,
     sending: AtomicUsize,
+    /// Bytes that the line carried.
+    carried: Mutex<f64>,
     /// The most requests in flight, by second.
     most: Mutex<BTreeMap<u64, usize>>,
     /// Lengths of the parts that arrived, by upload and number.
@@ -81,7 +83,7 @@ impl SlowBucket {
     pub(crate) fn behind_a_line(
         world: &World,
         latency: Duration,
-        rate: impl Fn(Duration) -> f64 + Send + Sync + 'static,
+        rate: impl Fn(f64) -> f64 + Send + Sync + 'static,
     ) -> Arc<Self> {
         let answer = move |_: &Request| Answer { after: latency, throttled: false };
         Arc::new(Self::make(world, Some(Box::new(rate)), Box::new(answer)))
@@ -98,6 +100,7 @@ impl SlowBucket {
             throttled: AtomicUsize::new(0),
             cut: AtomicUsize::new(0),
             sending: AtomicUsize::new(0),
+            carried: Mutex::default(),
             most: Mutex::default(),
             parts: Mutex::default(),
         }
@@ -158,7 +161,10 @@ impl SlowBucket {
                 return Err(error(BucketErrorKind::Transient, operation, Some(key), "no answer in time", None));
             }
             tokio::time::sleep(TICK).await;
-            left -= rate(self.elapsed()) * TICK.as_secs_f64() / self.sending.load(Ordering::SeqCst) as f64;
+            let mut carried = self.carried.lock().unwrap();
+            let share = rate(*carried) * TICK.as_secs_f64() / self.sending.load(Ordering::SeqCst) as f64;
+            *carried += share.min(left);
+            left -= share;
         }
         Ok(())
     }

@@ -262,12 +262,21 @@ async fn a_delete_that_is_not_permitted_is_one_error_at_once() {
     assert_eq!(store.calls().len(), 1, "nothing to delete is no request");
 }
 
-/// A bucket whose HEADs take a second, and that knows how many it served at once.
+/// A bucket whose HEADs and PUTs take a second, and that knows how many it served at once.
 #[derive(Debug)]
 struct Slow {
     inner: MemoryBucket,
     now: AtomicUsize,
     most: AtomicUsize,
+}
+
+impl Slow {
+    async fn serve(&self) {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.now.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[async_trait]
@@ -279,16 +288,14 @@ impl Bucket for Slow {
         self.inner.list(prefix, start_after).await
     }
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, BucketError> {
-        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most.fetch_max(now, Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        self.now.fetch_sub(1, Ordering::SeqCst);
+        self.serve().await;
         self.inner.head(key).await
     }
     async fn get(&self, key: &str) -> Result<Option<ObjectBody>, BucketError> {
         self.inner.get(key).await
     }
     async fn put(&self, spec: ObjectSpec<'_>, body: Bytes, condition: &Condition) -> Result<ETag, BucketError> {
+        self.serve().await;
         self.inner.put(spec, body, condition).await
     }
     async fn copy(&self, from: CopySource<'_>, to: ObjectSpec<'_>, when: &Condition) -> Result<ETag, BucketError> {
@@ -335,6 +342,32 @@ async fn requests_in_flight_stay_within_the_limit_and_buckets_alongside_share_it
     assert!(join_all(heads).await.into_iter().all(|result| result.is_ok()));
     assert_eq!(slow.most.load(Ordering::SeqCst), 8);
     assert_eq!(one.counts().total(), 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_share_one_line_with_those_of_buckets_alongside_and_let_others_pass() {
+    let store = MemoryStore::new();
+    store.create_bucket("site");
+    let slow = Arc::new(Slow { inner: store.bucket("site"), now: AtomicUsize::new(0), most: AtomicUsize::new(0) });
+    let one = Resilient::new(Arc::clone(&slow) as Arc<dyn Bucket>, policy());
+    let other = one.alongside(Arc::clone(&slow) as Arc<dyn Bucket>);
+    let ahead = one.ahead(Duration::from_secs(1));
+    let headers = headers();
+    // Larger than the first window.
+    let body = Bytes::from(vec![7; 2 << 20]);
+    let put = |bucket| Bucket::put(bucket, spec("a", &headers, &body), body.clone(), &Condition::Always);
+    let (first, second) = tokio::join!(put(&one), put(&other));
+    first.and(second).unwrap();
+    assert_eq!(slow.most.load(Ordering::SeqCst), 1);
+
+    let other = other.alongside(Arc::clone(&slow) as Arc<dyn Bucket>);
+    let begun = Instant::now();
+    let body = Bytes::from(vec![7; 100 << 20]);
+    let put = |bucket| Bucket::put(bucket, spec("a", &headers, &body), body.clone(), &Condition::Always);
+    let (first, head, urgent) = tokio::join!(put(&one), other.head("a"), put(&ahead));
+    first.and(urgent).unwrap();
+    head.unwrap();
+    assert_eq!(begun.elapsed(), Duration::from_secs(1), "neither a HEAD nor what goes ahead waits for a body");
 }
 
 #[tokio::test(start_paused = true)]
