@@ -12,7 +12,6 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId as _;
-use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart, Delete, EncodingType,
     MetadataDirective, ObjectIdentifier,
@@ -28,6 +27,7 @@ use super::{
 use crate::digest::Sha256;
 use crate::headers::Headers;
 
+mod body;
 mod connect;
 mod conversion;
 mod endpoint;
@@ -37,6 +37,7 @@ mod put;
 #[cfg(test)]
 mod tests;
 
+use body::{Progress, watched};
 pub use connect::S3Options;
 pub(crate) use connect::{CONNECT_TIMEOUT, behavior_version, direct_client};
 use conversion::{
@@ -53,6 +54,9 @@ pub struct S3Bucket {
     client: Client,
     options: Arc<S3Options>,
 }
+
+/// A request under way. Boxed, since the SDK makes futures of 20 kB.
+type Request<T, E> = Pin<Box<dyn Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send>>;
 
 impl fmt::Debug for S3Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -91,21 +95,38 @@ impl S3Bucket {
         Context { operation, bucket: &self.options.bucket, key, region: &self.options.region }
     }
 
-    /// Waits for an answer, as long as a request with a body of `length` bytes may take.
-    async fn answer<T, E>(
+    /// Waits for an answer to a request without a body.
+    async fn answer<T, E>(&self, context: Context<'_>, request: Request<T, E>) -> Result<T, BucketError>
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
+        self.answer_to_body(context, &Progress::new(0), request).await
+    }
+
+    /// Waits for an answer. The time for it begins anew whenever the connection takes a piece of the body.
+    async fn answer_to_body<T, E>(
         &self,
         context: Context<'_>,
-        length: usize,
-        // Boxed, since the SDK makes futures of 20 kB.
-        request: Pin<Box<impl Future<Output = Result<T, SdkError<E, HttpResponse>>>>>,
+        progress: &Progress,
+        mut request: Request<T, E>,
     ) -> Result<T, BucketError>
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
-        let limit = self.options.attempt_timeout(length);
-        match tokio::time::timeout(limit, request).await {
-            Ok(answer) => answer.map_err(|error| context.sdk_error(error)),
-            Err(_) => Err(context.error(BucketErrorKind::Transient, format!("no answer within {}", seconds(limit)))),
+        let limit = self.options.answer_timeout(progress.length);
+        loop {
+            let since = progress.since();
+            match tokio::time::timeout_at(since + limit, &mut request).await {
+                Ok(answer) => return answer.map_err(|error| context.sdk_error(error)),
+                Err(_) if progress.since() > since => {}
+                Err(_) => {
+                    let (taken, length) = (progress.taken(), progress.length);
+                    let sent =
+                        if taken < length { format!("; {taken} of {length} bytes were sent") } else { String::new() };
+                    let message = format!("no answer within {}{sent}", seconds(limit));
+                    return Err(context.error(BucketErrorKind::Transient, message));
+                }
+            }
         }
     }
 }
@@ -127,7 +148,7 @@ impl Bucket for S3Bucket {
     async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<ListPage, BucketError> {
         let context = self.context("ListObjectsV2", (!prefix.is_empty()).then_some(prefix));
         let kept = listing::KeptBody::default();
-        let limit = self.options.attempt_timeout(0);
+        let limit = self.options.answer_timeout(0);
         let begun = Instant::now();
         let request = self
             .client
@@ -139,7 +160,7 @@ impl Bucket for S3Bucket {
             .set_start_after(start_after.map(str::to_owned))
             .customize()
             .interceptor(kept.clone());
-        let answer = self.answer(context, 0, Box::pin(request.send())).await?;
+        let answer = self.answer(context, Box::pin(request.send())).await?;
         let failed = |kind, message: String| BucketError {
             request_id: answer.request_id().map(str::to_owned),
             ..context.error(kind, message)
@@ -179,7 +200,7 @@ impl Bucket for S3Bucket {
         let context = self.context("HeadObject", Some(key));
         let request =
             self.client.head_object().bucket(&self.options.bucket).key(key).checksum_mode(ChecksumMode::Enabled);
-        match self.answer(context, 0, Box::pin(request.send())).await {
+        match self.answer(context, Box::pin(request.send())).await {
             Ok(output) => object_info!(output, context).map(Some),
             Err(error) if error.kind == BucketErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -190,7 +211,7 @@ impl Bucket for S3Bucket {
         let context = self.context("GetObject", Some(key));
         let request =
             self.client.get_object().bucket(&self.options.bucket).key(key).checksum_mode(ChecksumMode::Enabled);
-        let output = match self.answer(context, 0, Box::pin(request.send())).await {
+        let output = match self.answer(context, Box::pin(request.send())).await {
             Ok(output) => output,
             Err(error) if error.kind == BucketErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -218,7 +239,7 @@ impl Bucket for S3Bucket {
 
     async fn put(&self, spec: ObjectSpec<'_>, body: Bytes, condition: &Condition) -> Result<ETag, BucketError> {
         let context = self.context("PutObject", Some(spec.key));
-        let length = body.len();
+        let progress = Progress::new(body.len());
         let request = with_headers!(self.client.put_object(), spec.headers)
             .bucket(&self.options.bucket)
             .key(spec.key)
@@ -226,9 +247,9 @@ impl Bucket for S3Bucket {
             .metadata(SHA256_METADATA, spec.sha256.to_string())
             .set_if_match(if_match(condition))
             .set_if_none_match(if_none_match(condition))
-            .body(ByteStream::from(body));
+            .body(watched(body, &progress));
         let output = self
-            .answer(context, length, Box::pin(request.send()))
+            .answer_to_body(context, &progress, Box::pin(request.send()))
             .await
             .map_err(|error| absent_breaks_condition(error, condition))?;
         Ok(etag(&required(output.e_tag, "ETag", context)?))
@@ -252,7 +273,7 @@ impl Bucket for S3Bucket {
             .metadata(SHA256_METADATA, spec.sha256.to_string())
             .set_if_match(if_match(condition))
             .set_if_none_match(if_none_match(condition));
-        let output = self.answer(context, 0, Box::pin(request.send())).await?;
+        let output = self.answer(context, Box::pin(request.send())).await?;
         let result = required(output.copy_object_result, "result", context)?;
         let full = result.checksum_type != Some(ChecksumType::Composite);
         let sha256 = result.checksum_sha256.as_deref().filter(|_| full).and_then(Sha256::from_base64);
@@ -271,7 +292,7 @@ impl Bucket for S3Bucket {
             .checksum_algorithm(ChecksumAlgorithm::Sha256)
             .checksum_type(ChecksumType::Composite)
             .metadata(SHA256_METADATA, spec.sha256.to_string());
-        let output = self.answer(context, 0, Box::pin(request.send())).await?;
+        let output = self.answer(context, Box::pin(request.send())).await?;
         required(output.upload_id, "upload id", context)
     }
 
@@ -284,7 +305,7 @@ impl Bucket for S3Bucket {
         sha256: Sha256,
     ) -> Result<UploadedPart, BucketError> {
         let context = self.context("UploadPart", Some(key));
-        let length = body.len();
+        let progress = Progress::new(body.len());
         let request = self
             .client
             .upload_part()
@@ -293,8 +314,8 @@ impl Bucket for S3Bucket {
             .upload_id(upload_id)
             .part_number(number)
             .checksum_sha256(sha256.to_base64())
-            .body(ByteStream::from(body));
-        let output = self.answer(context, length, Box::pin(request.send())).await?;
+            .body(watched(body, &progress));
+        let output = self.answer_to_body(context, &progress, Box::pin(request.send())).await?;
         Ok(UploadedPart { number, etag: etag(&required(output.e_tag, "ETag", context)?), sha256 })
     }
 
@@ -325,7 +346,7 @@ impl Bucket for S3Bucket {
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
             .set_if_match(if_match(condition))
             .set_if_none_match(if_none_match(condition));
-        let output = self.answer(context, 0, Box::pin(request.send())).await.map_err(|error| {
+        let output = self.answer(context, Box::pin(request.send())).await.map_err(|error| {
             let no_upload = error.message.starts_with("NoSuchUpload");
             if no_upload { error } else { absent_breaks_condition(error, condition) }
         })?;
@@ -335,7 +356,7 @@ impl Bucket for S3Bucket {
     async fn abort_multipart(&self, key: &str, upload_id: &str) -> Result<(), BucketError> {
         let context = self.context("AbortMultipartUpload", Some(key));
         let request = self.client.abort_multipart_upload().bucket(&self.options.bucket).key(key).upload_id(upload_id);
-        match self.answer(context, 0, Box::pin(request.send())).await {
+        match self.answer(context, Box::pin(request.send())).await {
             Err(error) if error.kind != BucketErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -358,7 +379,7 @@ impl Bucket for S3Bucket {
         let delete = Delete::builder().set_objects(Some(objects)).quiet(false).build();
         let delete = delete.map_err(|error| context.error(BucketErrorKind::Invalid, flatten(&error)))?;
         let request = self.client.delete_objects().bucket(&self.options.bucket).delete(delete);
-        let output = self.answer(context, 0, Box::pin(request.send())).await?;
+        let output = self.answer(context, Box::pin(request.send())).await?;
 
         let mut outcomes: HashMap<&str, Result<(), (Option<&str>, Option<&str>)>> =
             output.deleted().iter().filter_map(|deleted| Some((deleted.key()?, Ok(())))).collect();

@@ -402,8 +402,8 @@ declare_inputs! {
         max: std::time::Duration::from_hours(1),
     },
     "How long one request may take before it is tried again" {
-        details: "Requests that carry much data get more time. Who takes over a lease waits this \
-            long first, so it must be shorter than `DEPLOY_LEASE`.",
+        details: "A large upload has that time since it last moved, and more for what its connection buffers. \
+            Who takes over a lease waits this long first, so it must be shorter than `DEPLOY_LEASE`.",
         presence: Presence::Default("30s"),
         example: "20s",
     }

@@ -23,8 +23,12 @@ pub(crate) fn behavior_version() -> BehaviorVersion {
 /// How long a TCP and TLS connection may take to come about.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a body may stand still before the request is given up.
+/// How long the body of an answer may stand still before it is given up.
 const STALL_GRACE: Duration = Duration::from_secs(20);
+
+/// How much of a body may be on its way without any sign: in the socket's buffer, which Linux makes as large
+/// as 4 MiB (`tcp_wmem` in tcp(7)).
+const UNSEEN: usize = 4 * 1024 * 1024;
 
 /// A client that knows of no proxy. The SDK's own goes by `HTTP_PROXY` and its like, and unlike other
 /// programs through it even to this machine.
@@ -42,19 +46,18 @@ pub struct S3Options {
     /// Whether the bucket's name goes into the path rather than the host name. Many stores that are
     /// not AWS need it.
     pub force_path_style: bool,
-    /// How long one attempt of a request may take until the answer begins, the time for its body
-    /// not counted: that may take another second for every
-    /// [`SLOWEST_UPLOAD`](Self::SLOWEST_UPLOAD) bytes.
+    /// How long one attempt of a request may take until the answer begins. For a body of more than 64 KiB that
+    /// time begins anew whenever the connection takes a piece of it, and is longer by a second for every
+    /// [`SLOWEST_UPLOAD`](Self::SLOWEST_UPLOAD) bytes, of at most 4 MiB, that may wait in buffers.
     pub request_timeout: Duration,
     /// Whether to connect directly, whatever proxy the environment names: for a server on this machine.
     pub direct: bool,
 }
 
 impl S3Options {
-    /// Bytes per second that one upload makes at the least, or it is given up.
+    /// Bytes per second that one upload makes at the least while nothing of it can be seen.
     ///
-    /// Low, since many uploads share one line. One that stands still altogether is given up after
-    /// 20 s.
+    /// Low, since many uploads share one line.
     pub const SLOWEST_UPLOAD: u64 = 32 * 1024;
 
     /// A bucket in a region, with path style off and a request timeout of 30 s.
@@ -68,9 +71,9 @@ impl S3Options {
         }
     }
 
-    /// How long an attempt with a body of so many bytes may take.
-    pub(super) fn attempt_timeout(&self, body: usize) -> Duration {
-        self.request_timeout + Duration::from_secs(body as u64 / Self::SLOWEST_UPLOAD)
+    /// How long the answer to a request with a body of so many bytes may take since the body last moved.
+    pub(super) fn answer_timeout(&self, body: usize) -> Duration {
+        self.request_timeout + Duration::from_secs(body.min(UNSEEN) as u64 / Self::SLOWEST_UPLOAD)
     }
 
     /// A client for these options on top of what the environment, the profile and the instance say
@@ -91,7 +94,10 @@ impl S3Options {
             // so that a burst of throttling would exhaust it for everybody.
             .retry_config(RetryConfig::disabled())
             .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
-            .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALL_GRACE).build())
+            // Of answers only: see `body` for requests.
+            .stalled_stream_protection(
+                StalledStreamProtectionConfig::enabled().upload_enabled(false).grace_period(STALL_GRACE).build(),
+            )
             // Every body goes out with its SHA-256, so a CRC32 besides would only cost.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .endpoint_resolver(KnownEndpoints::default())

@@ -2,17 +2,12 @@
 
 use aws_runtime::auth::PayloadSigningOverride;
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
-use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents, StalledStreamProtectionConfig};
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 
 use crate::digest::Sha256;
 
-/// A body up to this many bytes is in the connection's buffers as soon as it is sent: whether it
-/// stands still cannot be seen, and the timeout of the request is soon enough.
-const NOT_WATCHED: u64 = 64 * 1024;
-
-/// Signs the body of a PUT by the SHA-256 in its `x-amz-checksum-sha256` header, and leaves a small
-/// one unwatched.
+/// Signs the body of a PUT by the SHA-256 in its `x-amz-checksum-sha256` header.
 ///
 /// The store computes both hashes of what it receives, so a wrong one cannot pass.
 #[derive(Debug)]
@@ -35,11 +30,6 @@ impl Intercept for Shortcuts {
         }
         if let Some(sha256) = request.headers().get("x-amz-checksum-sha256").and_then(Sha256::from_base64) {
             config.interceptor_state().store_put(PayloadSigningOverride::Precomputed(sha256.to_string()));
-        }
-        if request.body().content_length().is_some_and(|length| length <= NOT_WATCHED) {
-            config
-                .interceptor_state()
-                .store_put(StalledStreamProtectionConfig::enabled().upload_enabled(false).build());
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError, future};
 use aws_sdk_s3::config::{Builder, Credentials};
+use aws_sdk_s3::operation::put_object::PutObjectError;
 use stand_ins::{ACCESS_KEY, Effect, Gate, REGION, SECRET_KEY, StandIns, When};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -430,8 +431,59 @@ fn etags_have_quotes() {
 }
 
 #[test]
-fn the_time_for_a_body_grows_with_its_length() {
+fn the_time_for_an_answer_grows_with_what_of_the_body_cannot_be_seen() {
     let options = S3Options::new("b", "eu-west-1");
-    assert_eq!(options.attempt_timeout(0), Duration::from_secs(30));
-    assert_eq!(options.attempt_timeout(8 * 1024 * 1024), Duration::from_secs(30 + 256));
+    for (body, seconds) in [(0, 30), (1024 * 1024, 30 + 32), (8 * 1024 * 1024, 30 + 128)] {
+        assert_eq!(options.answer_timeout(body), Duration::from_secs(seconds));
+    }
+}
+
+/// A request whose connection takes so many pieces of its body, `pause` after each other. It is then answered or
+/// stands still.
+async fn put_slowly(length: usize, pieces: usize, pause: Duration, answered: bool) -> Result<(), BucketError> {
+    let bucket = S3Bucket::with_config(config("http://127.0.0.1:1"), options());
+    let progress = Progress::new(length);
+    let mut body = watched(vec![7; length].into(), &progress);
+    let request = async move {
+        for _ in 0..pieces {
+            tokio::time::sleep(pause).await;
+            body.next().await.unwrap().unwrap();
+        }
+        if !answered {
+            std::future::pending::<()>().await;
+        }
+        Ok::<_, SdkError<PutObjectError, HttpResponse>>(())
+    };
+    bucket.answer_to_body(bucket.context("PutObject", Some("a")), &progress, Box::pin(request)).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_moves_is_not_given_up_however_slow_it_is() {
+    put_slowly(8 * 1024 * 1024, 128, Duration::from_secs(70), true).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_stands_still_is_given_up() {
+    let begun = Instant::now();
+    let error = put_slowly(8 * 1024 * 1024, 10, Duration::from_secs(70), false).await.unwrap_err();
+    assert_eq!(error.kind, BucketErrorKind::Transient);
+    assert_eq!(error.message, "no answer within 158 s; 655360 of 8388608 bytes were sent");
+    assert_eq!(begun.elapsed(), Duration::from_secs(10 * 70 + 158));
+}
+
+/// Whoever takes over a lease waits for the request timeout of its last holder.
+#[tokio::test(start_paused = true)]
+async fn a_body_of_one_piece_gets_no_more_time_when_it_moves() {
+    let begun = Instant::now();
+    let error = put_slowly(body::PIECE, 1, Duration::from_secs(31), false).await.unwrap_err();
+    assert_eq!(error.message, "no answer within 32 s");
+    assert_eq!(begun.elapsed(), Duration::from_secs(32));
+}
+
+/// The SDK takes a body that waits in the socket's buffer for one that stands still.
+#[test]
+fn the_sdk_watches_the_bodies_of_answers_alone() {
+    let config = options().configure(config("http://127.0.0.1:1")).build();
+    let protection = config.stalled_stream_protection().unwrap();
+    assert_eq!((protection.upload_enabled(), protection.download_enabled()), (false, true));
 }
