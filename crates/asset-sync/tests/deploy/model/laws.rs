@@ -86,6 +86,9 @@ impl Model {
         if let Some(current) = target.current(&self.world) {
             target.learn(&current);
         }
+        // Promise 5: whoever sees that the site is wrong does not report success.
+        let is_against = has_looked && matches!(command.look, Look::Wrong | Look::Stale);
+        assert!(!is_against || done.is_err(), "{command:?}: {done:?}");
         let was_live = target.live.clone();
         let named = |r: &NamedRelease| r.release.clone();
         match (&command.action, done) {
