@@ -76,7 +76,7 @@ pub struct Options {
     /// Whether a deployment may take the target over for another environment.
     pub allow_environment_change: bool,
     /// The execution of the pipeline that this run belongs to, recorded with what it makes live; a rollback with
-    /// [`IfLive`] undoes only what it names.
+    /// [`IfLive`](crate::plan::IfLive) undoes only what it names.
     pub execution: Option<String>,
     /// See [`ConditionalWrites`].
     pub conditional_writes: ConditionalWrites,

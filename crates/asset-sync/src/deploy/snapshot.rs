@@ -1,6 +1,6 @@
 //! Reading what there is: the state area, and a listing of the target.
 
-use futures::stream::{self, StreamExt as _};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use futures::try_join;
 
 use super::context::Context;
@@ -11,7 +11,7 @@ use crate::plan::{Claims, NestedTargets};
 use crate::site::Key;
 use crate::state::{Current, Inventory, Manifest, ReleaseRecord};
 
-/// Manifests held in memory at once.
+/// Manifests read at once.
 const MANIFESTS_AT_ONCE: usize = 16;
 
 /// What was found at one time.
@@ -90,30 +90,37 @@ async fn with_claims(
     let is_known = inventory.as_ref().is_some_and(|inventory| inventory.archived.is_some());
     let releases = current.releases.iter().filter(|r| !(is_known && is_covered(r)));
     let releases: Vec<(&ReleaseRecord, bool)> = releases.map(|r| (r, is_covered(r))).collect();
-    let releases = releases.as_slice();
-    let mut manifests = stream::iter(0..releases.len())
-        .map(|index| read_manifest_if_sound(cx, releases[index].0))
-        .buffered(MANIFESTS_AT_ONCE)
-        .enumerate();
+    let manifests = read_manifests(cx, &releases).await?;
     let mut inventory = inventory.unwrap_or_default();
-    inventory.archived.get_or_insert_default();
+    if !is_known {
+        inventory.learn_needs(manifests.iter().map(|(release, _, manifest)| (release.stored_as().number(), manifest)));
+    }
     let mut claims = Claims::new();
-    while let Some((index, manifest)) = manifests.next().await {
-        let Some(manifest) = manifest? else { continue };
-        let (release, is_covered) = releases[index];
-        let number = release.stored_as().number();
+    for (release, is_covered, manifest) in manifests {
         if is_covered {
-            inventory.add_needs(&manifest, number);
             continue;
         }
         if release.activated_at.is_some() {
-            inventory.add_release(&manifest, number);
+            inventory.add_release(&manifest, release.stored_as().number());
         }
         for file in manifest.files {
             claims.entry(file.key.clone()).or_default().push(file);
         }
     }
     Ok((inventory, claims))
+}
+
+/// The manifests of those releases that have a sound one.
+async fn read_manifests<'a>(
+    cx: &Context,
+    releases: &'a [(&'a ReleaseRecord, bool)],
+) -> Result<Vec<(&'a ReleaseRecord, bool, Manifest)>, Error> {
+    let read = stream::iter(0..releases.len())
+        .map(|index| read_manifest_if_sound(cx, releases[index].0))
+        .buffered(MANIFESTS_AT_ONCE);
+    let manifests: Vec<Option<Manifest>> = read.try_collect().await?;
+    let read = releases.iter().zip(manifests);
+    Ok(read.filter_map(|((release, is_covered), manifest)| Some((*release, *is_covered, manifest?))).collect())
 }
 
 /// The manifest of a release, if there is one; none, with a warning, where it is damaged.

@@ -25,6 +25,9 @@ pub struct Span {
 }
 
 impl Span {
+    /// Of no release.
+    const NONE: Self = Self { first: u64::MAX, last: Some(0) };
+
     /// Of one release that is not live.
     pub fn of(number: u64) -> Self {
         Self { first: number, last: Some(number) }
@@ -231,7 +234,7 @@ impl Inventory {
     }
 
     /// Adds that the release `number` needs the names of its manifest, and content that is not the recorded one.
-    pub(crate) fn add_needs(&mut self, manifest: &Manifest, number: u64) {
+    fn add_needs(&mut self, manifest: &Manifest, number: u64) {
         let had = Span::of(number);
         for file in &manifest.files {
             let known = self.records.binary_search_by(|r| r.key.cmp(&file.key)).map(|index| &mut self.records[index]);
@@ -242,6 +245,21 @@ impl Inventory {
                 }
             }
             self.add_archived(file.sha256, had);
+        }
+    }
+
+    /// Learns what releases need from the manifests of all of them, by number, where the inventory does not say it.
+    pub(crate) fn learn_needs<'a>(&mut self, manifests: impl IntoIterator<Item = (u64, &'a Manifest)>) {
+        self.archived.get_or_insert_default();
+        for record in &mut self.records {
+            record.releases = Span::NONE;
+        }
+        for (number, manifest) in manifests {
+            self.add_needs(manifest, number);
+        }
+        // Whose it is nobody knows: any release may need it.
+        for record in self.records.iter_mut().filter(|r| r.releases == Span::NONE) {
+            record.releases = Span::default();
         }
     }
 

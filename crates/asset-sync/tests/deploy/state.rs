@@ -270,3 +270,36 @@ async fn no_operation_touches_a_newer_format() {
         }
     }
 }
+
+/// Format 1 did not say what kept releases need: it is learnt from their manifests before anything is deleted.
+#[tokio::test(start_paused = true)]
+async fn what_releases_of_format_1_need_is_not_pruned() {
+    let world = World::new();
+    let options =
+        asset_sync::deploy::Options { keep_releases: 2, grace: jiff::SignedDuration::ZERO, ..world.options() };
+    let nth = |n: usize| {
+        let (script, page) = (format!("assets/app-0{n}2f9c0d.js"), format!("only-{n}.html"));
+        vec![
+            ("index.html".to_owned(), crate::world::page(&n.to_string(), &[&script])),
+            (page.clone(), page),
+            (script, format!("app {n}")),
+        ]
+    };
+    let deploy = |n: usize| {
+        let (deployer, site) = (world.deployer_with(options.clone()), world.site(&nth(n)));
+        async move { deployer.deploy(&site, &info(&format!("{n}.0.0")), &CancellationToken::new()).await.unwrap() }
+    };
+    for n in 1..=3 {
+        deploy(n).await;
+        world.pass(jiff::SignedDuration::from_hours(1));
+    }
+    to_format_1(&world);
+    // 1.0.0 expires; 2.0.0 and 3.0.0 are kept.
+    let report = deploy(4).await;
+    assert!(report.deleted.files > 0 && world.text("assets/app-012f9c0d.js").is_none());
+    for (n, version) in [(3, "3.0.0"), (2, "2.0.0")] {
+        let to = RollbackTo::Named(version.into());
+        world.deployer_with(options.clone()).rollback(&to, None, &CancellationToken::new()).await.unwrap();
+        world.assert_serves(&world.site(&nth(n)));
+    }
+}
