@@ -22,6 +22,8 @@ pub struct MemoryCdnCall {
     pub operation: &'static str,
     /// The distribution's id.
     pub distribution: String,
+    /// The paths of a `CreateInvalidation`.
+    pub paths: Vec<String>,
 }
 
 /// How a request to a [`MemoryCdn`] fails.
@@ -131,6 +133,7 @@ impl MemoryCdn {
         &self,
         operation: &'static str,
         distribution: &str,
+        paths: &[String],
         effect: impl FnOnce(&mut State) -> Result<T, (CdnErrorKind, &'static str)> + Send,
     ) -> Result<T, CdnError> {
         tokio::task::yield_now().await;
@@ -145,7 +148,8 @@ impl MemoryCdn {
         let (call, hook) = {
             let mut state = self.state();
             state.number += 1;
-            let call = MemoryCdnCall { number: state.number, operation, distribution: distribution.to_owned() };
+            let (number, distribution, paths) = (state.number, distribution.to_owned(), paths.to_vec());
+            let call = MemoryCdnCall { number, operation, distribution, paths };
             state.calls.push(call.clone());
             (call, state.hook.clone())
         };
@@ -173,6 +177,9 @@ fn check_paths(paths: &[String]) -> Result<(), (CdnErrorKind, &'static str)> {
     if paths.iter().any(|path| path.strip_suffix('*').unwrap_or(path).contains('*')) {
         return Err((CdnErrorKind::Invalid, "InvalidArgument: a wildcard is not at the end of its path"));
     }
+    if paths.iter().any(|path| path.contains(['\'', '~', '@', '[', ']', '|', '\\', '^'])) {
+        return Err((CdnErrorKind::Invalid, "InvalidArgument: one or more invalid invalidation paths"));
+    }
     Ok(())
 }
 
@@ -184,7 +191,7 @@ impl Cdn for MemoryCdn {
         caller_reference: &str,
         paths: &[String],
     ) -> Result<(String, InvalidationStatus), CdnError> {
-        self.call("CreateInvalidation", distribution, |state| {
+        self.call("CreateInvalidation", distribution, paths, |state| {
             let State { distributions, polls, made, .. } = state;
             let Some(invalidations) = distributions.get_mut(distribution) else {
                 return Err((CdnErrorKind::NoSuchDistribution, "the distribution does not exist"));
@@ -221,7 +228,7 @@ impl Cdn for MemoryCdn {
     }
 
     async fn invalidation(&self, distribution: &str, id: &str) -> Result<Option<InvalidationStatus>, CdnError> {
-        self.call("GetInvalidation", distribution, |state| {
+        self.call("GetInvalidation", distribution, &[], |state| {
             let Some(invalidations) = state.distributions.get_mut(distribution) else {
                 return Err((CdnErrorKind::NoSuchDistribution, "the distribution does not exist"));
             };

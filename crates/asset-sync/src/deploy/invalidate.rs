@@ -11,7 +11,7 @@ use super::report::InvalidationReport;
 use crate::cdn::{CdnError, CdnErrorKind, InvalidationStatus};
 use crate::digest::Hasher;
 use crate::error::Error;
-use crate::plan::{MAX_PATHS, MAX_WILDCARDS};
+use crate::plan::{MAX_PATHS, MAX_WILDCARDS, coarser};
 use crate::progress::{Event, Step};
 use crate::state::{Current, InvalidationDebt};
 
@@ -58,7 +58,8 @@ async fn pay_one(
     session: &Session,
 ) -> Result<Option<InvalidationReport>, Error> {
     let started = Instant::now();
-    let distribution = &debt.distribution;
+    let mut debt = debt.clone();
+    let distribution = &debt.distribution.clone();
     let poll = cx.options.invalidation_poll;
     let mut pause = poll;
     let mut id: Option<String> = None;
@@ -89,12 +90,23 @@ async fn pay_one(
             // It is on record there for a long time; if it is gone nonetheless, make it again.
             Ok(None) => id = None,
             Err(error) if is_worth_waiting(&error) && started.elapsed() < cx.options.invalidation_timeout => {}
+            Err(error) if id.is_none() && error.kind == CdnErrorKind::Invalid => {
+                // Which path it is that it does not like, it does not say.
+                let Some(paths) = coarser(&debt.paths, &cx.options.url_prefix) else { return Err(error.into()) };
+                cx.warn(format!(
+                    "{error}: {} paths were refused, {} are invalidated instead",
+                    debt.paths.len(),
+                    paths.join(" ")
+                ));
+                debt = replace_paths(&debt, paths, session).await?;
+                continue;
+            }
             // Nobody visits what is gone, and nobody asks for it any more.
             Err(error) if is_given_up(cx, distribution, &error) => {
                 cx.warn(format!(
                     "an earlier run owed an invalidation to the distribution {distribution}, which this run does not name and cannot invalidate ({error}): the debt is struck out"
                 ));
-                strike_out(debt, session).await?;
+                strike_out(&debt, session).await?;
                 return Ok(None);
             }
             Err(error) => return Err(error.into()),
@@ -109,7 +121,7 @@ async fn pay_one(
         sleep(pause).await;
         pause = (pause * 3 / 2).min(poll * SLOWEST);
     }
-    strike_out(debt, session).await?;
+    strike_out(&debt, session).await?;
     let id = id.unwrap_or_default();
     Ok(Some(InvalidationReport { distribution: distribution.clone(), id, paths: debt.paths.clone() }))
 }
@@ -117,6 +129,25 @@ async fn pay_one(
 fn is_given_up(cx: &Context, distribution: &String, error: &CdnError) -> bool {
     matches!(error.kind, CdnErrorKind::NoSuchDistribution | CdnErrorKind::Denied)
         && !cx.options.distributions.contains(distribution)
+}
+
+/// Owes other paths, which cover those of `debt`, in their place.
+async fn replace_paths(
+    debt: &InvalidationDebt,
+    paths: Vec<String>,
+    session: &Session,
+) -> Result<InvalidationDebt, Error> {
+    // A reference stands for its paths.
+    let caller_reference = format!("{}-w", debt.caller_reference);
+    let wider = InvalidationDebt { caller_reference, paths, ..debt.clone() };
+    session
+        .update(|current| {
+            if let Some(owed) = current.debts.iter_mut().find(|owed| *owed == debt) {
+                owed.clone_from(&wider);
+            }
+        })
+        .await?;
+    Ok(wider)
 }
 
 async fn strike_out(debt: &InvalidationDebt, session: &Session) -> Result<(), Error> {

@@ -15,6 +15,12 @@ pub const MAX_WILDCARDS: usize = 15;
 /// are free, and a wildcard counts as one.
 const MANY_PATHS: usize = 1_000;
 
+/// Characters that no path can name for certain, encoded or not. CloudFront refuses `'`, `~` and `@` as they are
+/// (`laurilehmijoki/s3_website#63`, `aws/aws-sdk#525`, and reports of `InvalidArgument`), and takes `%7E` without dropping
+/// what browsers asked for as `~`. `[`, `]`, `|`, `\` and `^` it refuses as they are, while browsers send
+/// them so. `*` would be a wildcard.
+const UNNAMEABLE: [u8; 9] = *b"'~@[]|\\^*";
+
 /// CloudFront: characters that are not URL-safe in the sense of RFC 1738 are percent-encoded in a
 /// path, and no others. `?` would begin a query string.
 const UNSAFE: &AsciiSet = &CONTROLS
@@ -65,7 +71,7 @@ impl UrlPrefix {
 
     /// The wildcard path that covers all of it.
     pub fn everything(&self) -> String {
-        format!("{}*", self.encoded())
+        wildcard_before(&self.0).unwrap_or_else(|| format!("{}*", self.encoded()))
     }
 
     /// The URL path of `key`, percent-encoded.
@@ -85,9 +91,8 @@ pub fn covering_paths<'a>(
     let mut exact = BTreeSet::new();
     for key in changed {
         let path = prefix.path_of(key);
-        if let Some((before, _)) = path.split_once('*') {
-            // Safe in a URL, and so not to be encoded; but no path can name it other than by a wildcard.
-            exact.insert(format!("{before}*"));
+        if let Some(wildcard) = wildcard_before(&format!("{}{key}", prefix.0)) {
+            exact.insert(wildcard);
             continue;
         }
         if let Some(directory) = path.strip_suffix("index.html").filter(|d| d.ends_with('/')) {
@@ -98,14 +103,11 @@ pub fn covering_paths<'a>(
     if exact.is_empty() {
         return Vec::new();
     }
+    let exact = few_wildcards(exact);
     let everything = || vec![prefix.everything()];
     match mode {
         InvalidationMode::All => everything(),
-        InvalidationMode::Exact
-            if exact.len() <= MANY_PATHS && exact.iter().filter(|p| p.ends_with('*')).count() <= MAX_WILDCARDS =>
-        {
-            exact.into_iter().collect()
-        }
+        InvalidationMode::Exact if exact.len() <= MANY_PATHS => exact.into_iter().collect(),
         InvalidationMode::Exact => by_directory(&exact, prefix, false).unwrap_or_else(everything),
         InvalidationMode::Variants => {
             let wildcards: Vec<String> = exact.iter().flat_map(|p| with_query(p)).collect();
@@ -114,6 +116,63 @@ pub fn covering_paths<'a>(
             }
             by_directory(&exact, prefix, true).unwrap_or_else(everything)
         }
+    }
+}
+
+/// The wildcard that covers a URL path, not encoded, that no path can name: from the longest part that one can.
+fn wildcard_before(path: &str) -> Option<String> {
+    let end = path.bytes().position(|b| UNNAMEABLE.contains(&b))?;
+    Some(format!("{}*", utf8_percent_encode(&path[..end], UNSAFE)))
+}
+
+/// The same paths with at most as many wildcards as a distribution takes: what they begin with in common, if there are
+/// more. What a wildcard covers needs no path of its own.
+fn few_wildcards(paths: BTreeSet<String>) -> BTreeSet<String> {
+    let stems = |paths: &BTreeSet<String>| -> Vec<String> {
+        paths.iter().filter_map(|path| path.strip_suffix('*')).map(str::to_owned).collect()
+    };
+    let covered = |path: &str, stems: &[String]| stems.iter().any(|stem| path.starts_with(stem) && path != *stem);
+    let all = stems(&paths);
+    if all.is_empty() {
+        return paths;
+    }
+    let stems: Vec<String> = all.iter().filter(|stem| !covered(stem, &all)).cloned().collect();
+    let stems = if stems.len() > MAX_WILDCARDS { vec![in_common(&stems)] } else { stems };
+    let named =
+        paths.into_iter().filter(|path| !path.ends_with('*') && !stems.iter().any(|stem| path.starts_with(stem)));
+    let named: BTreeSet<String> = named.collect();
+    named.into_iter().chain(stems.iter().map(|stem| format!("{stem}*"))).collect()
+}
+
+/// What all begin with, whole characters and whole percent-encoded bytes.
+fn in_common(stems: &[String]) -> String {
+    let Some(first) = stems.first() else { return String::new() };
+    let length = stems.iter().map(|stem| first.bytes().zip(stem.bytes()).take_while(|(a, b)| a == b).count()).min();
+    let mut end = length.unwrap_or_default();
+    // A path is ASCII: `%` and two digits are the longest unit.
+    if let Some(percent) = first[..end].rfind('%').filter(|percent| percent + 3 > end) {
+        end = percent;
+    }
+    first[..end].to_owned()
+}
+
+/// Paths that cover `refused`, which a CDN called invalid, and are more likely to be taken: without any character that
+/// is not an ASCII letter, a figure or one of `/ - _ .`, and at last everything. `None` if that was refused.
+pub(crate) fn coarser(refused: &[String], prefix: &UrlPrefix) -> Option<Vec<String>> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
+    let plain = |path: &String| match path.find(|c| !is_plain(c)) {
+        Some(end) => format!("{}*", &path[..end]),
+        None => path.clone(),
+    };
+    let plainer: Vec<String> = few_wildcards(refused.iter().map(plain).collect()).into_iter().collect();
+    let everything = vec![prefix.everything()];
+    let all = ["/*".to_owned()];
+    let same = |one: &[String], other: &[String]| one.iter().collect::<BTreeSet<_>>() == other.iter().collect();
+    match () {
+        () if same(refused, &all) => None,
+        () if same(refused, &everything) => Some(all.into()),
+        () if same(refused, &plainer) => Some(everything),
+        () => Some(plainer),
     }
 }
 
@@ -188,14 +247,58 @@ mod tests {
 
     #[test]
     fn unsafe_characters_are_encoded_and_safe_ones_are_not() {
-        let got = paths(&["a b/ü~?%+('$.js"], "/", InvalidationMode::Exact);
-        assert_eq!(got, ["/a%20b/%C3%BC%7E%3F%25+('$.js"]);
+        let got = paths(&["a b/ü?%+($.js"], "/", InvalidationMode::Exact);
+        assert_eq!(got, ["/a%20b/%C3%BC%3F%25+($.js"]);
+    }
+
+    /// s3_website#63 and aws-sdk#525: CloudFront refuses the one, and takes the other encoded without effect.
+    #[test]
+    fn a_name_that_no_path_can_name_for_certain_is_covered_by_a_wildcard() {
+        let got =
+            paths(&["l'osteo.html", "runtime~main.js", "docs/@me/index.html", "x.js"], "/", InvalidationMode::Exact);
+        assert_eq!(got, ["/docs/*", "/l*", "/runtime*", "/x.js"]);
+        assert_eq!(paths(&["a/ü b/[id].js"], "/", InvalidationMode::Exact), ["/a/%C3%BC%20b/*"]);
+        assert_eq!(paths(&["index.html"], "/~me/", InvalidationMode::Exact), ["/*"]);
+        assert_eq!(paths(&["index.html"], "/~me/", InvalidationMode::All), ["/*"]);
+    }
+
+    #[test]
+    fn what_a_wildcard_covers_is_not_named_again() {
+        let got = paths(&["a~1.html", "abc.html", "ab~2.html", "b.html"], "/", InvalidationMode::Exact);
+        assert_eq!(got, ["/a*", "/b.html"]);
+    }
+
+    #[test]
+    fn too_many_wildcards_become_what_they_have_in_common() {
+        let many: Vec<String> = (0..20).map(|n| format!("d%é/{n:02}'s.html")).collect();
+        let mut many: Vec<&str> = many.iter().map(String::as_str).collect();
+        many.push("index.html");
+        assert_eq!(paths(&many, "/", InvalidationMode::Exact), ["/", "/d%25%C3%A9/*", "/index.html"]);
+        let apart: Vec<String> = ('a'..='z').map(|c| format!("{c}'s.html")).collect();
+        let apart: Vec<&str> = apart.iter().map(String::as_str).collect();
+        assert_eq!(paths(&apart, "/", InvalidationMode::Exact), ["/*"]);
+        // é and è begin with the same byte.
+        assert_eq!(in_common(&["/x%C3%A9a".to_owned(), "/x%C3%A8b".to_owned()]), "/x%C3");
+    }
+
+    #[test]
+    fn what_is_refused_becomes_coarser_until_it_is_everything() {
+        let prefix = UrlPrefix::new("/app");
+        let mut refused = vec!["/app/a(1).html".to_owned(), "/app/b.html".to_owned(), "/app/a(2).html".to_owned()];
+        let mut seen = Vec::new();
+        while let Some(paths) = coarser(&refused, &prefix) {
+            seen.push(paths.clone());
+            refused = paths;
+        }
+        assert_eq!(seen, [vec!["/app/a*", "/app/b.html"], vec!["/app/*"], vec!["/*"]]);
+        assert_eq!(coarser(&["/*".to_owned()], &UrlPrefix::new("/")), None);
+        assert_eq!(coarser(&["/b.html".to_owned()], &UrlPrefix::new("/")), Some(vec!["/*".to_owned()]));
     }
 
     #[test]
     fn an_asterisk_in_a_name_can_only_be_named_by_a_wildcard() {
         assert_eq!(paths(&["a*b.js", "c.js"], "/", InvalidationMode::Exact), ["/a*", "/c.js"]);
-        let many: Vec<String> = (0..20).map(|n| format!("docs/{n}*.html")).collect();
+        let many: Vec<String> = (0..20).map(|n| format!("docs/{n:02}*.html")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert_eq!(paths(&many, "/", InvalidationMode::Exact), ["/docs/*"]);
     }

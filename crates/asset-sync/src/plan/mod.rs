@@ -16,6 +16,7 @@ mod shrink;
 pub(crate) use adoption::{Adoption, adopted_release, adoption, earlier_adoptions};
 pub use diff::{Adopt, Claims, Diff, DiffInput, Inspection, Obsolete, Obstacle, Reason, ToInspect, Write, demote};
 pub(crate) use history::{CacheControl, HashedName, promote};
+pub(crate) use invalidation::coarser;
 pub use invalidation::{InvalidationMode, MAX_PATHS, MAX_WILDCARDS, UrlPrefix, covering_paths};
 pub(crate) use nested::NestedTargets;
 pub(crate) use order::{ReleaseName, check_order, recorded_release};

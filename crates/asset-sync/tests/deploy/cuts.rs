@@ -306,6 +306,67 @@ async fn each_distribution_is_owed_its_own_invalidation() {
     assert_settled(&world, "after the second run");
 }
 
+/// `laurilehmijoki/s3_website#63`: a site with an apostrophe in the name of a page could not be deployed any more.
+#[tokio::test(start_paused = true)]
+async fn a_name_that_the_distribution_refuses_blocks_nothing() {
+    let world = World::new();
+    let with = |content: &str| {
+        let mut files = v1();
+        files.push(("blog/l'osteo.html".into(), content.into()));
+        files.push(("~me/index.html".into(), content.into()));
+        files
+    };
+    deploy(&world, &world.options(), &world.site(&with("one")), "1.0.0").await.unwrap();
+    deploy(&world, &world.options(), &world.site(&with("two")), "1.0.1").await.unwrap();
+    let made = world.cdn.invalidations(DISTRIBUTION);
+    assert_eq!(made.last().unwrap().paths, ["/*"], "/~me can only be named by what precedes it");
+    let only = |content: &str| with(content).into_iter().filter(|(key, _)| !key.starts_with('~')).collect::<Vec<_>>();
+    deploy(&world, &world.options(), &world.site(&only("two")), "1.0.2").await.unwrap();
+    deploy(&world, &world.options(), &world.site(&only("three")), "1.0.3").await.unwrap();
+    assert_eq!(world.cdn.invalidations(DISTRIBUTION).last().unwrap().paths, ["/blog/l*"]);
+    assert_eq!(world.warnings(), [""; 0]);
+    assert_settled(&world, "names with odd characters");
+}
+
+/// What a distribution calls invalid is asked for by wider paths, at last by all; and that is what is owed if the run dies.
+#[tokio::test(start_paused = true)]
+async fn paths_that_are_refused_all_the_same_become_wider() {
+    let world = World::new();
+    let with = |content: &str| {
+        let mut files = v1();
+        files.push(("docs/a(1).html".into(), content.into()));
+        files
+    };
+    deploy(&world, &world.options(), &world.site(&with("one")), "1.0.0").await.unwrap();
+    let refuse = |refused: &'static [&str]| {
+        world.cdn.on_call(move |call| {
+            let invalid =
+                call.operation == "CreateInvalidation" && call.paths.iter().any(|p| refused.contains(&p.as_str()));
+            invalid.then_some(MemoryCdnFault::Before(CdnErrorKind::Invalid))
+        });
+    };
+    for (refused, content, expected) in
+        [(&["/docs/a(1).html"][..], "two", "/docs/a*"), (&["/docs/a(1).html", "/docs/a*"], "three", "/*")]
+    {
+        refuse(refused);
+        deploy(&world, &world.options(), &world.site(&with(content)), content).await.unwrap();
+        assert_eq!(world.cdn.invalidations(DISTRIBUTION).last().unwrap().paths, [expected]);
+        assert!(
+            world.warnings().iter().any(|w| w.contains("were refused") && w.contains(expected)),
+            "{:?}",
+            world.warnings()
+        );
+        assert_settled(&world, content);
+    }
+    refuse(&["/docs/a(1).html", "/docs/a*", "/*"]);
+    let error = deploy(&world, &world.options(), &world.site(&with("four")), "four").await.unwrap_err();
+    assert!(error.to_string().contains("CreateInvalidation"), "{error}");
+    assert_eq!(world.current().debts[0].paths, ["/*"]);
+    disarm(&world);
+    deploy(&world, &world.options(), &world.site(&with("four")), "four").await.unwrap();
+    assert_settled(&world, "after the refusals");
+}
+
 /// A distribution that is gone is an error for as long as it is asked for; then its debt is no obstacle.
 #[tokio::test(start_paused = true)]
 async fn a_debt_to_a_distribution_that_is_gone_is_struck_out_once_nobody_asks_for_it() {
