@@ -67,6 +67,9 @@ pub struct Resilient {
     uploads: Mutex<HashMap<String, (Sha256, Headers)>>,
 }
 
+/// The longest wait before a request is tried again that was throttled while others got through.
+const BUSY_DELAY: Duration = Duration::from_secs(2);
+
 impl Resilient {
     /// Wraps `inner`, with a limit and counts of its own.
     pub fn new(inner: Arc<dyn Bucket>, policy: RetryPolicy) -> Self {
@@ -161,14 +164,15 @@ impl Resilient {
     /// Waits before the next attempt. Tells whether there is to be one.
     async fn pause(&self, attempts: &mut Attempts, failure: Option<BucketErrorKind>) -> bool {
         let got_through = self.limiter.got_through();
-        if failure != Some(BucketErrorKind::Throttled) || attempts.got_through == got_through {
-            attempts.counted += 1;
-        }
+        let is_busy = failure == Some(BucketErrorKind::Throttled) && attempts.got_through != got_through;
+        attempts.counted += u32::from(!is_busy);
         attempts.got_through = got_through;
         if attempts.counted >= self.policy.max_attempts {
             return false;
         }
         let delay = self.policy.delay(attempts.number);
+        // The limit slows all requests down already, and each attempt may be the one that gets through.
+        let delay = if is_busy { delay.min(BUSY_DELAY) } else { delay };
         if attempts.since.elapsed() + delay >= self.policy.give_up_after {
             return false;
         }
