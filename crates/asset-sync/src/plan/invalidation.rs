@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(got, ["/a%20b/%C3%BC%3F%25+($.js"]);
     }
 
-    /// s3_website#63 and aws-sdk#525: CloudFront refuses the one, and takes the other encoded without effect.
+    /// `s3_website#63` and `aws-sdk#525`: CloudFront refuses the one, and takes the other encoded without effect.
     #[test]
     fn a_name_that_no_path_can_name_for_certain_is_covered_by_a_wildcard() {
         let got =
