@@ -107,6 +107,27 @@ async fn a_release_under_another_name_deletes_what_expired() {
     assert_eq!(names, ["2.0.0", "2.0.1", "2.0.2"]);
 }
 
+/// The first name is forgotten, and its manifest is that of all the others. Shown to fail where it goes with the name.
+#[tokio::test(start_paused = true)]
+async fn a_manifest_stays_as_long_as_one_of_its_names() {
+    let world = World::new();
+    let options = Options { keep_releases: 0, grace: HOUR, ..world.options() };
+    deploy(&world, &options, &v1(), "1.0.0").await;
+    for n in 0..10 {
+        deploy(&world, &options, &v2(), &format!("2.0.{n}")).await;
+    }
+    world.pass(HOUR);
+    // 1.0.0 expires, and there are eleven names now.
+    deploy(&world, &options, &v2(), "2.0.10").await;
+    let names: Vec<String> = world.current().releases.into_iter().map(|r| r.version).collect();
+    assert_eq!((names.len(), names[0].as_str()), (10, "2.0.1"));
+    assert_eq!(state_objects(&world, "releases").len(), 2);
+    let stop = CancellationToken::new();
+    let to = RollbackTo::Named("2.0.5".into());
+    world.deployer_with(options).rollback(&to, None, &stop).await.unwrap();
+    world.assert_serves(&world.site(&v2()));
+}
+
 /// Shown to fail where only what was in force before is deleted.
 #[tokio::test(start_paused = true)]
 async fn what_dead_runs_left_in_the_state_area_is_removed() {

@@ -138,6 +138,60 @@ async fn files_of_a_release_that_was_given_up_stay_for_the_grace_time() {
     assert!(world.text(APP_2).is_none());
 }
 
+/// An older release that is live again does not need what lies between releases by number. Shown to fail where it counts
+/// as one of those that are kept.
+#[tokio::test(start_paused = true)]
+async fn what_only_expired_releases_had_goes_whatever_the_number_of_the_live_one() {
+    let world = World::new();
+    let kept = Options { keep_releases: 5, grace: SignedDuration::ZERO, ..world.options() };
+    let with = |content: &str| {
+        let mut files = v1();
+        files.push(("extra.txt".into(), content.into()));
+        files
+    };
+    deploy(&world, &kept, &with("one"), "1.0.0").await;
+    deploy(&world, &kept, &v1(), "2.0.0").await;
+    deploy(&world, &kept, &with("three"), "3.0.0").await;
+    let again = Options { allow_older: true, ..kept.clone() };
+    deploy(&world, &again, &v1(), "2.0.0").await;
+    assert_eq!(world.current().live_release().unwrap().id.number(), 2);
+    world.pass(SignedDuration::from_secs(1));
+    let stop = CancellationToken::new();
+    let none = Options { keep_releases: 0, ..kept };
+    world.deployer_with(none).prune(&stop).await.unwrap();
+    assert_eq!(world.current().releases.len(), 1);
+    assert_eq!(world.text("extra.txt"), None);
+    world.assert_serves(&world.site(&v1()));
+}
+
+/// Shown to fail where the manifest of what was adopted is not asked.
+#[tokio::test(start_paused = true)]
+async fn what_was_adopted_stays_restorable_while_others_expire() {
+    let world = World::new();
+    let hour = SignedDuration::from_hours(1);
+    let options = Options { grace: hour, adopt: asset_sync::plan::Adopt::Take, ..world.options() };
+    for (key, content) in v1().into_iter().take(3) {
+        world.store.insert("site", &key, format!("before us: {content}"), asset_sync::Headers::default());
+    }
+    let before = world.visible();
+    deploy(&world, &options, &v1(), "1.0.0").await;
+    fail_at_robots(&world);
+    let stop = CancellationToken::new();
+    world.deployer_with(options.clone()).deploy(&world.site(&v2()), &info("2.0.0"), &stop).await.unwrap_err();
+    world.store.clear_faults();
+    let mut third = v1();
+    third[2].1 = "third".into();
+    deploy(&world, &options, &third, "3.0.0").await;
+    world.pass(hour * 2);
+    third[2].1 = "fourth".into();
+    deploy(&world, &options, &third, "4.0.0").await;
+    assert!(world.current().releases.iter().all(|r| r.version != "2.0.0"), "it was never live, and expired");
+    world.deployer_with(options).rollback(&RollbackTo::Named("adopted".into()), None, &stop).await.unwrap();
+    for (key, object) in before {
+        assert_eq!(world.visible().get(&key), Some(&object), "{key}");
+    }
+}
+
 /// Deployments go on and prune what they would: what a kept release needs is not asked of its manifest.
 #[tokio::test(start_paused = true)]
 async fn a_lost_manifest_of_a_kept_release_does_not_stop_deployments() {
