@@ -48,13 +48,13 @@ async fn start_both() -> (StandIns, Client) {
 async fn is_in_progress_for_so_many_polls() {
     let (stand_ins, client) = start_both().await;
     stand_ins.cloudfront().set_completion(Completion { polls: 2, after: Duration::ZERO });
-    let created = create(&client, "r", &["/a&b'"]).await.unwrap();
+    let created = create(&client, "r", &["/a&b(c)"]).await.unwrap();
     assert!(created.location().unwrap().contains(DISTRIBUTION));
     let invalidation = created.invalidation().unwrap();
     assert_eq!(invalidation.status(), "InProgress");
     let batch = invalidation.invalidation_batch().unwrap();
     assert_eq!(batch.caller_reference(), "r");
-    assert_eq!(batch.paths().unwrap().items(), ["/a&b'"]);
+    assert_eq!(batch.paths().unwrap().items(), ["/a&b(c)"]);
     let id = invalidation.id();
     for expected in ["InProgress", "InProgress", "Completed", "Completed"] {
         assert_eq!(status(&client, id).await, expected);
