@@ -15,6 +15,9 @@ use crate::plan::{MAX_PATHS, MAX_WILDCARDS, coarser};
 use crate::progress::{Event, Step};
 use crate::state::{Current, InvalidationDebt};
 
+/// How many paths a warning shows.
+const SHOWN: usize = 5;
+
 /// No pause between two looks is longer than this many poll intervals.
 const SLOWEST: u32 = 5;
 
@@ -93,11 +96,8 @@ async fn pay_one(
             Err(error) if id.is_none() && error.kind == CdnErrorKind::Invalid => {
                 // Which path it is that it does not like, it does not say.
                 let Some(paths) = coarser(&debt.paths, &cx.options.url_prefix) else { return Err(error.into()) };
-                cx.warn(format!(
-                    "{error}: {} paths were refused, {} are invalidated instead",
-                    debt.paths.len(),
-                    paths.join(" ")
-                ));
+                let wider = if paths.len() <= SHOWN { paths.join(" ") } else { format!("{} wider ones", paths.len()) };
+                cx.warn(format!("{error}: {} paths were refused; invalidating {wider} instead", debt.paths.len()));
                 debt = replace_paths(&debt, paths, session).await?;
                 continue;
             }

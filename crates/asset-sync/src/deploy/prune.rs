@@ -95,8 +95,10 @@ pub(super) async fn prune_after(
     let Pruned { desired, mut inventory, claims, obsolete, has_orphans } = after;
     let current = session.current().await;
     let mut expired = expired(&current, cx.options.keep_releases, cx.options.grace, cx.now());
-    let needed = needed(cx, &current, &expired, desired).await?;
-    let is_doomed = |o: &&Obsolete| o.with_switch || (!expired.is_empty() && !needed.key(&inventory, &o.key));
+    // Where nothing expired nobody asks what is needed.
+    let needed = if expired.is_empty() { None } else { Some(needed(cx, &current, &expired, desired).await?) };
+    let has_expired = |o: &Obsolete| needed.as_ref().is_some_and(|needed| !needed.key(&inventory, &o.key));
+    let is_doomed = |o: &&Obsolete| o.with_switch || has_expired(o);
     let doomed: Vec<&Obsolete> = obsolete.iter().filter(is_doomed).collect();
     let mut invalidations = Vec::new();
     if !doomed.is_empty() {
@@ -131,7 +133,7 @@ pub(super) async fn prune_after(
     if has_orphans || !expired.is_empty() {
         doomed = cx.store.orphans(&current).await?;
     }
-    if !expired.is_empty() {
+    if let Some(needed) = needed {
         let blobs = needed.blobs(&inventory);
         if let Some(archived) = &mut inventory.archived {
             archived.retain(|sha256, _| blobs.contains(sha256));
@@ -155,11 +157,9 @@ pub(super) async fn prune_after(
 async fn needed(cx: &Context, current: &Current, expired: &[ReleaseId], desired: &Manifest) -> Result<Needed, Error> {
     let mut needed = Needed::new(current, expired);
     needed.add(desired);
-    if !expired.is_empty() {
-        // What was adopted has no number of its own.
-        for adopted in current.releases.iter().filter(|r| r.adopted && !expired.contains(&r.id)) {
-            read_manifest_if_sound(cx, adopted).await?.iter().for_each(|manifest| needed.add(manifest));
-        }
+    // What was adopted has no number of its own.
+    for adopted in current.releases.iter().filter(|r| r.adopted && !expired.contains(&r.id)) {
+        read_manifest_if_sound(cx, adopted).await?.iter().for_each(|manifest| needed.add(manifest));
     }
     Ok(needed)
 }

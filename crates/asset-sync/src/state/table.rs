@@ -1,7 +1,8 @@
 //! The form of the history in [`Current`](super::Current): a table, one row for each release.
 //!
 //! Every run reads and writes `current` several times, and a target may keep a thousand releases. So the names of the
-//! fields stand there once, and a release is named by its number where its id follows from that and its content. Columns that this version does not know are kept. Format 1 had a list of objects.
+//! fields stand there once, and a release is named by its number where its id follows from that and its content. Columns
+//! that this version does not know are kept. Format 1 had a list of objects.
 
 use std::collections::HashMap;
 
@@ -95,8 +96,11 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     }
     let whole = |mut fields: Map<String, Value>| {
         if let Some(number) = fields.get("replaced").and_then(Value::as_u64) {
-            let id = ids.get(&number).ok_or_else(|| D::Error::custom(format!("there is no release {number}")))?;
-            fields.insert("replaced".to_owned(), id.as_str().into());
+            // Somebody may have taken a row out by hand: that is no reason to refuse the rest.
+            match ids.get(&number) {
+                Some(id) => fields.insert("replaced".to_owned(), id.as_str().into()),
+                None => fields.remove("replaced"),
+            };
         }
         serde_json::from_value(Value::Object(fields)).map_err(D::Error::custom)
     };
@@ -170,9 +174,12 @@ mod tests {
         assert!(more.contains("more values than the table has columns"), "{more}");
         let short = with(|t| t["rows"][1] = json!([2]));
         assert!(short.contains("a release has no tree"), "{short}");
-        let nobody = with(|t| {
-            t["rows"].as_array_mut().unwrap().remove(0);
-        });
-        assert!(nobody.contains("there is no release 1"), "{nobody}");
+    }
+
+    #[test]
+    fn a_row_that_was_taken_out_by_hand_is_not_missed() {
+        let mut table = written(vec![release(1), ReleaseRecord { replaced: Some(release(1).id), ..release(2) }]);
+        table["rows"].as_array_mut().unwrap().remove(0);
+        assert_eq!(read(&table).unwrap(), [release(2)]);
     }
 }
