@@ -1,9 +1,11 @@
-//! The command line.
+//! The command line: what is common to the commands. Their own arguments are in [`commands`](crate::commands).
 #![allow(clippy::doc_markdown, reason = "doc comments are help texts here")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser};
+
+use crate::commands::{Command, RunArgs};
 
 /// Put a built web site live on S3 and CloudFront.
 #[derive(Debug, Parser)]
@@ -49,68 +51,26 @@ impl Args {
     }
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Make the site live (the default command)
-    #[command(after_help = "\
-Needs DEPLOY_SOURCE, DEPLOY_VERSION, DEPLOY_BUCKET and a region; with --local only the source.
-
-Examples:
-  deploy run --local --source dist
-  DEPLOY_SOURCE=dist DEPLOY_VERSION=1.4.2 DEPLOY_BUCKET=webapp DEPLOY_REGION=eu-central-1 deploy run")]
-    Run(RunArgs),
-    /// Show what `deploy run` would do now; writes nothing
-    #[command(after_help = "\
-The exit code is 0 whether there is something to do or not.
-
-Examples:
-  deploy plan
-  deploy plan --json | jq .writes")]
-    Plan(PlanArgs),
-    /// Show what is live, the releases to roll back to, and who is deploying
-    Status(StatusArgs),
-    /// Show every environment variable with the value in effect; sends no request
-    Config(ConfigArgs),
-    /// Make an earlier release live again; needs no site directory
-    #[command(after_help = "\
-Examples:
-  deploy rollback                     to the release before the live one
-  deploy rollback --to 1.4.1
-  deploy rollback --if-live 1.4.2     undo 1.4.2, and nothing else: a pipeline's rollback step")]
-    Rollback(RollbackArgs),
-    /// Compare what visitors are served with the live release, through the CDN
-    #[command(after_help = "\
-Needs DEPLOY_PUBLIC_URL, but with --local. The exit code is 6 if anything is not what was deployed, if
-the state area can be read, or if nothing could be looked at; with DEPLOY_VERIFY=required also if
-anything could not be.
-
-Examples:
-  DEPLOY_PUBLIC_URL=https://www.example.com/ deploy verify
-  deploy verify --json | jq .wrong")]
-    Verify(VerifyArgs),
-    /// Delete files that no retained release needs any more
-    Prune(TargetArgs),
-    /// Show who holds the lease of the target; with --force, take it away
-    #[command(after_help = "\
-A deployment that was killed leaves its lease behind, and the next one waits until it has expired.
-Taking it away is for when nobody can wait. A holder that still lives notices, and stops.")]
-    Unlock(UnlockArgs),
-    /// Serve what is live on the --local target to a browser, until Ctrl-C
-    Serve(ServeArgs),
-}
-
 /// The target within this process.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub(crate) struct LocalArgs {
     /// Use an S3, a CloudFront and an edge within this process, kept in a folder; bucket, region,
     /// distributions and credentials of the environment are not looked at
     #[arg(long)]
-    pub(crate) local: bool,
+    local: bool,
     /// The folder in which --local keeps the bucket between runs
     #[arg(long, value_name = "DIR", default_value = ".deploy-local", requires = "local")]
-    pub(crate) local_dir: PathBuf,
+    local_dir: PathBuf,
 }
 
+impl LocalArgs {
+    /// Where it is kept, if that is what is asked for.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.local.then_some(&self.local_dir)
+    }
+}
+
+/// The site.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct SourceArgs {
     /// The directory of built files; wins over DEPLOY_SOURCE
@@ -118,147 +78,12 @@ pub(crate) struct SourceArgs {
     pub(crate) source: Option<PathBuf>,
 }
 
+/// How a document is printed.
 #[derive(Debug, ClapArgs)]
-pub(crate) struct RunArgs {
-    #[command(flatten)]
-    pub(crate) source: SourceArgs,
-    #[command(flatten)]
-    pub(crate) local: LocalArgs,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct PlanArgs {
-    #[command(flatten)]
-    pub(crate) source: SourceArgs,
-    /// Print the whole plan as one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// List every file and every finding, however many there are
-    #[arg(long)]
-    pub(crate) all: bool,
-    #[command(flatten)]
-    pub(crate) local: LocalArgs,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct StatusArgs {
+pub(crate) struct JsonArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) local: LocalArgs,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct VerifyArgs {
-    /// Print one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) local: LocalArgs,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ConfigArgs {
-    /// Print a JSON array of variables
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct RollbackArgs {
-    /// The release or version to go to, backward or forward [default: the one live before]
-    #[arg(long, value_name = "RELEASE|VERSION")]
-    pub(crate) to: Option<String>,
-    /// Do nothing, successfully, unless this release or version is what is live, made so by
-    /// DEPLOY_EXECUTION where that is set
-    #[arg(long, value_name = "RELEASE|VERSION")]
-    pub(crate) if_live: Option<String>,
-    #[command(flatten)]
-    pub(crate) local: LocalArgs,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct TargetArgs {
-    #[command(flatten)]
-    pub(crate) local: LocalArgs,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct UnlockArgs {
-    /// Take the lease away from whoever holds it
-    #[arg(long)]
-    pub(crate) force: bool,
-    #[command(flatten)]
-    pub(crate) local: LocalArgs,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ServeArgs {
-    /// The port on 127.0.0.1; 0 takes a free one
-    #[arg(long, default_value_t = 0)]
-    pub(crate) port: u16,
-    #[command(flatten)]
-    pub(crate) local: LocalArgs,
-}
-
-impl Command {
-    /// Its name on the command line.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Run(_) => "run",
-            Self::Plan(_) => "plan",
-            Self::Status(_) => "status",
-            Self::Config(_) => "config",
-            Self::Rollback(_) => "rollback",
-            Self::Verify(_) => "verify",
-            Self::Prune(_) => "prune",
-            Self::Unlock(_) => "unlock",
-            Self::Serve(_) => "serve",
-        }
-    }
-
-    /// The directory given as a flag.
-    pub(crate) fn source(&self) -> Option<&PathBuf> {
-        match self {
-            Self::Run(args) => args.source.source.as_ref(),
-            Self::Plan(args) => args.source.source.as_ref(),
-            _ => None,
-        }
-    }
-
-    /// Where the target within this process is kept, if that is what is asked for.
-    pub(crate) fn local(&self) -> Option<&PathBuf> {
-        let local = match self {
-            Self::Run(args) => &args.local,
-            Self::Plan(args) => &args.local,
-            Self::Status(args) => &args.local,
-            Self::Rollback(args) => &args.local,
-            Self::Verify(args) => &args.local,
-            Self::Prune(args) => &args.local,
-            Self::Unlock(args) => &args.local,
-            Self::Serve(args) => &args.local,
-            Self::Config(_) => return None,
-        };
-        local.local.then_some(&local.local_dir)
-    }
-
-    /// How many findings of one kind to show line by line.
-    pub(crate) fn findings_shown(&self) -> usize {
-        const SHOWN: usize = 5;
-        if matches!(self, Self::Plan(args) if args.all) { usize::MAX } else { SHOWN }
-    }
-
-    /// Whether a JSON document was asked for by a flag.
-    pub(crate) fn wants_json(&self) -> bool {
-        match self {
-            Self::Plan(args) => args.json,
-            Self::Status(args) => args.json,
-            Self::Verify(args) => args.json,
-            Self::Config(args) => args.json,
-            _ => false,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -276,8 +101,9 @@ mod tests {
     fn no_command_is_run() {
         let args = Args::try_parse_from(["deploy", "--local", "--source", "dist"]).unwrap();
         let command = args.into_command();
-        assert_eq!(command.name(), "run");
-        assert_eq!(command.source().unwrap(), "dist");
-        assert_eq!(command.local().unwrap(), ".deploy-local");
+        let task = command.task();
+        assert_eq!(task.name(), "run");
+        assert_eq!(task.source().and_then(|args| args.source.as_deref()), Some(Path::new("dist")));
+        assert_eq!(task.local().and_then(LocalArgs::folder), Some(Path::new(".deploy-local")));
     }
 }

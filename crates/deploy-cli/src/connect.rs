@@ -2,6 +2,8 @@
 
 use std::env;
 use std::fs;
+#[cfg(feature = "local")]
+use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 
@@ -17,37 +19,36 @@ use deploy_config::{Environment, Program, Requirements, Settings, Source, Table,
 use jiff::SignedDuration;
 use url::{Host, Url};
 
-use crate::args::Command;
+use crate::args::LocalArgs;
+use crate::commands::{Looks, Task};
 use crate::failure::Failure;
 use crate::hint::Surroundings;
 use crate::verification::NO_URL;
 
 /// What the environment and the flags say together.
-pub(crate) fn environment(command: &Command) -> Environment {
-    let is_local = command.local().is_some();
+pub(crate) fn environment(task: &dyn Task) -> Environment {
+    let is_local = task.local().and_then(LocalArgs::folder).is_some();
+    let source = task.source().and_then(|args| args.source.as_deref());
     // What leads the AWS SDK elsewhere means nothing to a target within this process.
     let heeded = env::vars_os().filter(|(name, _)| !(is_local && name.to_string_lossy().starts_with("AWS_")));
     let mut environment = Environment::new(heeded);
     #[cfg(feature = "local")]
     if is_local {
-        let source = command.source().cloned().or_else(|| env::var_os("DEPLOY_SOURCE").map(Into::into));
-        environment = crate::local::settle(environment, source.as_deref());
+        let named = env::var_os("DEPLOY_SOURCE").map(PathBuf::from);
+        environment = crate::local::settle(environment, source.or(named.as_deref()));
     }
-    if let Some(source) = command.source() {
+    if let Some(source) = source {
         environment = environment.flag(&variables::DEPLOY_SOURCE, "--source", source);
     }
     environment
 }
 
 /// The settings a command needs, with what is odd about them.
-pub(crate) fn settings(command: &Command, environment: &Environment) -> Result<(Settings, Vec<Warning>), Failure> {
-    let requirements = match command {
-        Command::Run(_) | Command::Plan(_) => Requirements::Publish,
-        _ => Requirements::Target,
-    };
+pub(crate) fn settings(task: &dyn Task, environment: &Environment) -> Result<(Settings, Vec<Warning>), Failure> {
+    let requirements = if task.source().is_some() { Requirements::Publish } else { Requirements::Target };
     environment.settings(requirements).map_err(|problems| {
         let is_set = |name: &str| value(&environment.table(Program::Deploy), name).is_some();
-        let no_url = matches!(command, Command::Verify(_)) && !is_set("DEPLOY_PUBLIC_URL");
+        let no_url = task.looks() == Looks::Always && !is_set("DEPLOY_PUBLIC_URL");
         // Where it is required by another variable, that is said already.
         let no_url = no_url && !problems.iter().any(|problem| problem.variable == "DEPLOY_PUBLIC_URL");
         Failure::configuration(&problems, no_url.then_some(NO_URL))

@@ -18,6 +18,7 @@ mod hint;
 #[cfg(feature = "local")]
 mod local;
 mod output;
+mod session;
 mod signals;
 mod site;
 mod verification;
@@ -36,8 +37,9 @@ fn main() -> ExitCode {
             error.exit()
         }
     };
-    let environment = connect::environment(&command);
-    let output = output::Output::new(&command, &environment);
-    let end = exit::catching_panics(|| commands::execute(&command, &environment, &output));
-    output.end(&command, &end)
+    let task = command.task();
+    let environment = connect::environment(task);
+    let output = output::Output::new(task, &environment);
+    let end = exit::catching_panics(|| commands::execute(task, &environment, &output));
+    output.end(task, &end)
 }

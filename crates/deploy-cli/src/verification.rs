@@ -2,27 +2,16 @@
 
 use std::time::Duration;
 
+use asset_sync::ErrorClass;
 use asset_sync::verify::{Fault, HttpVerifier, InvalidVerifier, Observation, Verdict, VerifierOptions};
-use asset_sync::{Deployer, Error, ErrorClass};
 use deploy_config::{Settings, Verification, Verify};
 
-use crate::args::Command;
+use crate::commands::Looks;
 use crate::failure::Failure;
 use crate::hint::verdict_hint;
 
 /// Most observations in a message; the result has all.
 const SHOWN: usize = 5;
-
-/// What `deploy verify` saw.
-#[derive(Debug)]
-pub(crate) struct Looked {
-    /// What was seen.
-    pub(crate) verdict: Verdict,
-    /// Where it was seen.
-    pub(crate) url: String,
-    /// What follows, unless all is well.
-    pub(crate) failure: Option<Failure>,
-}
 
 /// What to say where `deploy verify` is not told where the site is.
 pub(crate) const NO_URL: &str = "DEPLOY_PUBLIC_URL: is not set. Set it to the URL under which visitors find the site, such as https://www.example.com/";
@@ -31,34 +20,30 @@ pub(crate) const NO_URL: &str = "DEPLOY_PUBLIC_URL: is not set. Set it to the UR
 ///
 /// # Errors
 /// What the URL or the header must not be; neither the header's value nor a login in the URL is shown.
-pub(crate) fn verifier(command: &Command, settings: &Settings) -> Result<Option<HttpVerifier>, Failure> {
+pub(crate) fn verifier(looks: Looks, settings: &Settings) -> Result<Option<HttpVerifier>, Failure> {
     let Verification { public_url, verify, header, .. } = &settings.verification;
-    let asked = match command {
-        Command::Verify(_) => true,
-        Command::Run(_) | Command::Plan(_) | Command::Rollback(_) => *verify != Verify::Off,
-        _ => false,
+    let asked = match looks {
+        Looks::Always => true,
+        Looks::AsConfigured => *verify != Verify::Off,
+        Looks::Never => false,
     };
     match public_url {
         Some(url) if asked => {
             let header = header.as_ref().map(|(name, value)| (name.clone(), value.reveal().to_owned()));
             connect(&VerifierOptions { header, ..options(url, settings) }).map(Some)
         }
-        None if matches!(command, Command::Verify(_)) => Err(Failure::usage(NO_URL)),
+        None if looks == Looks::Always => Err(Failure::usage(NO_URL)),
         _ => Ok(None),
     }
 }
 
 /// The same, for the target within this process: the public URL of the environment is somebody else's.
 #[cfg(feature = "local")]
-pub(crate) fn local_verifier(
-    command: &Command,
-    settings: &Settings,
-    url: &str,
-) -> Result<Option<HttpVerifier>, Failure> {
-    let asked = match command {
-        Command::Verify(_) => true,
-        Command::Run(_) | Command::Rollback(_) => settings.verification.verify != Verify::Off,
-        _ => false,
+pub(crate) fn local_verifier(looks: Looks, settings: &Settings, url: &str) -> Result<Option<HttpVerifier>, Failure> {
+    let asked = match looks {
+        Looks::Always => true,
+        Looks::AsConfigured => settings.verification.verify != Verify::Off,
+        Looks::Never => false,
     };
     // Nothing is in between that a pause could mend.
     let options = VerifierOptions {
@@ -102,23 +87,13 @@ fn connect(options: &VerifierOptions) -> Result<HttpVerifier, Failure> {
     })
 }
 
-/// Looks at what is live.
-///
-/// # Errors
-/// What reading the state can give. What was seen is no error.
-pub(crate) async fn look(
-    deployer: &Deployer,
-    verifier: &HttpVerifier,
-    settings: &Settings,
-    url: String,
-) -> Result<Looked, Error> {
-    let verdict = deployer.verify(verifier).await?;
+/// What follows from what was seen, unless all is well.
+pub(crate) fn failure_of(verdict: &Verdict, settings: &Settings) -> Option<Failure> {
     let required = settings.verification.verify == Verify::Required;
     // Who asks how the site looks is told of whatever is not as it should be; a part that could not be
     // seen is no more than a warning unless all of it must be.
     let fault = verdict.fault().filter(|fault| required || *fault != Fault::Unseen);
-    let failure = fault.map(|fault| failure(fault, &verdict));
-    Ok(Looked { verdict, url, failure })
+    fault.map(|fault| failure(fault, verdict))
 }
 
 fn failure(fault: Fault, verdict: &Verdict) -> Failure {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use deploy_config::Settings;
 use serde::Serialize;
 
-use crate::args::Command;
+use crate::args::LocalArgs;
+use crate::commands::Task;
 use crate::hint::Surroundings;
 
 /// What is about to be done, and where. Holds no secret.
@@ -13,6 +14,9 @@ use crate::hint::Surroundings;
 pub(crate) struct Heading {
     #[serde(skip)]
     pub(crate) command: &'static str,
+    /// `Rolling back`.
+    #[serde(skip)]
+    pub(crate) doing: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) environment: Option<String>,
     pub(crate) bucket: String,
@@ -35,10 +39,11 @@ pub(crate) struct Heading {
 }
 
 impl Heading {
-    pub(crate) fn new(command: &Command, settings: &Settings, surroundings: &Surroundings) -> Self {
-        let publishes = matches!(command, Command::Run(_) | Command::Plan(_));
+    pub(crate) fn new(task: &dyn Task, settings: &Settings, surroundings: &Surroundings) -> Self {
+        let publishes = task.source().is_some();
         Self {
-            command: command.name(),
+            command: task.name(),
+            doing: task.doing(),
             environment: settings.environment.clone(),
             bucket: settings.bucket.clone(),
             prefix: settings.prefix.clone(),
@@ -46,7 +51,7 @@ impl Heading {
             distributions: settings.distribution_ids.clone(),
             state_bucket: settings.state_bucket.clone(),
             endpoint: surroundings.endpoint.clone(),
-            local: command.local().cloned(),
+            local: task.local().and_then(LocalArgs::folder).map(Into::into),
             version: settings.version.clone().filter(|_| publishes),
             build: settings.build.filter(|_| publishes),
             source: settings.source.clone().filter(|_| publishes),

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::counter::Counter;
 use super::text::rounded;
-use super::{Heading, Log, line, say};
+use super::{Heading, Log, document, say};
 use crate::failure::Failure;
 
 /// How often at most a long step is told of.
@@ -86,7 +86,7 @@ enum Told<'a> {
 fn tell(level: &'static str, event: &impl Serialize) {
     let now = Timestamp::now();
     let time = now.round(TimestampRound::new().smallest(Unit::Millisecond)).unwrap_or(now);
-    say(line(&Line { time, level, event }).trim_end());
+    say(document(&Line { time, level, event }).trim_end());
 }
 
 impl Progress for JsonLines {

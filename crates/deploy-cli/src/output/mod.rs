@@ -14,22 +14,25 @@ use asset_sync::site::Site;
 use deploy_config::{Environment, Program};
 use serde::Serialize;
 
-use crate::args::Command;
-use crate::commands::Done;
+use crate::commands::{Answer, Done, Task};
 use crate::failure::Failure;
 
 mod counter;
 mod heading;
 mod json_lines;
 mod plain;
-mod plan;
+mod report;
 mod result;
 mod terminal;
 mod termination;
 mod text;
 
 pub(crate) use heading::Heading;
+pub(crate) use report::{ReportDetails, text as report_text};
+pub(crate) use result::{Details, Ended};
+use result::{Parts, ResultObject};
 pub(crate) use termination::usage_failed;
+pub(crate) use text::{count, holder, looked_at, some, to_seconds};
 
 /// Told what happens while it happens. Writes to stderr.
 pub(crate) trait Log: Progress {
@@ -75,7 +78,7 @@ pub(crate) struct Output {
 impl Output {
     /// As `DEPLOY_LOG` and the command say. An unreadable `DEPLOY_LOG` counts as `auto` here; it is
     /// reported with the other problems of the configuration.
-    pub(crate) fn new(command: &Command, environment: &Environment) -> Self {
+    pub(crate) fn new(task: &dyn Task, environment: &Environment) -> Self {
         let table = environment.table(Program::Deploy);
         let row = table.rows.iter().find(|row| row.variable == "DEPLOY_LOG");
         let asked = row.and_then(|row| row.value.as_deref()).unwrap_or_default().to_ascii_lowercase();
@@ -87,13 +90,10 @@ impl Output {
             _ => Format::Json,
         };
         // Documents are for whoever reads stdout: people, unless JSON was asked for by name.
-        let is_document =
-            matches!(command, Command::Plan(_) | Command::Status(_) | Command::Config(_) | Command::Verify(_));
-        let document = match asked.as_str() {
-            _ if command.wants_json() => Format::Json,
-            "json" => Format::Json,
-            _ if is_document => Format::Text,
-            _ => format,
+        let document = match (task.wants_json(), asked.as_str()) {
+            (Some(true), _) | (_, "json") => Format::Json,
+            (Some(false), _) => Format::Text,
+            (None, _) => format,
         };
         let log: Arc<dyn Log> = match format {
             Format::Json => Arc::new(json_lines::JsonLines::default()),
@@ -137,15 +137,19 @@ impl Output {
         self.log.serving(url, version);
     }
 
+    /// How long it took so far.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// Says what came of it.
-    pub(crate) fn end(&self, command: &Command, end: &Result<Done, Failure>) -> ExitCode {
+    pub(crate) fn end(&self, task: &dyn Task, end: &Result<Done, Failure>) -> ExitCode {
         self.log.finish();
-        let failure = match end {
-            Ok(Done::Looked(looked)) => looked.failure.as_ref(),
-            Ok(_) => None,
-            Err(failure) => Some(failure),
-        };
-        if let (Some(file), Some(line)) = (&self.termination_log, self.one_line(command, end, failure))
+        let failure = end.as_ref().map_or_else(Some, |done| done.failure.as_ref());
+        // None of what is a mere answer to a question.
+        let noted = end.as_ref().ok().filter(|done| done.is_noted).and_then(|done| done.text.lines().next());
+        if let Some(file) = &self.termination_log
+            && let Some(line) = failure.map(termination::failed).or_else(|| noted.map(str::to_owned))
             && let Err(error) = termination::write(file, &line)
         {
             self.warning(&format!("DEPLOY_TERMINATION_LOG: cannot write {}: {error}", file.display()));
@@ -154,55 +158,29 @@ impl Output {
             self.log.failure(failure);
         }
         let code = failure.map_or(0, |failure| failure.exit.code());
-        let text = match self.document {
-            Format::Text => self.text(command, end),
-            Format::Json => self.json(command, end),
+        let text = match (self.document, end) {
+            (Format::Text, Ok(done)) => done.text.clone(),
+            (Format::Text, Err(_)) => String::new(),
+            (Format::Json, Ok(Done { answer: Answer::Document(document), .. })) => document.clone(),
+            (Format::Json, Ok(Done { answer: Answer::Result(ended, details), .. })) => {
+                self.result(task, *ended, details, failure)
+            }
+            (Format::Json, Err(_)) => self.result(task, Ended::Failed, &Details::None {}, failure),
         };
         // Nobody is left to be told that nobody listens.
         drop(io::stdout().lock().write_all(text.as_bytes()));
         ExitCode::from(code)
     }
 
-    /// The result for the termination log; none of what is a mere question.
-    fn one_line(&self, command: &Command, end: &Result<Done, Failure>, failure: Option<&Failure>) -> Option<String> {
-        if let Some(failure) = failure {
-            return Some(termination::failed(failure));
-        }
-        match end {
-            Ok(Done::Report(_, _) | Done::Plan(_) | Done::Looked(_) | Done::Lease(_)) => {
-                self.text(command, end).lines().next().map(str::to_owned)
-            }
-            _ => None,
-        }
-    }
-
-    fn text(&self, command: &Command, end: &Result<Done, Failure>) -> String {
-        match end {
-            Err(_) | Ok(Done::Served) => String::new(),
-            Ok(Done::Report(report, _)) => text::report(report, command, self.started.elapsed()),
-            Ok(Done::Plan(plan)) => plan::text(plan, matches!(command, Command::Plan(args) if args.all)),
-            Ok(Done::Status(status)) => text::status(status),
-            Ok(Done::Looked(looked)) => text::looked(looked),
-            Ok(Done::Config(table)) => table.to_string(),
-            Ok(Done::Lease(lease)) => text::lease(lease.as_ref(), command),
-        }
-    }
-
-    fn json(&self, command: &Command, end: &Result<Done, Failure>) -> String {
-        match end {
-            Ok(Done::Plan(plan)) => line(plan),
-            Ok(Done::Status(status)) => line(status),
-            Ok(Done::Config(table)) => line(table),
-            end => {
-                let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-                line(&result::ResultObject::new(command, self.heading.get(), end, &warnings, self.started.elapsed()))
-            }
-        }
+    fn result(&self, task: &dyn Task, ended: Ended, details: &Details, failure: Option<&Failure>) -> String {
+        let (command, heading, elapsed) = (task.name(), self.heading.get(), self.elapsed());
+        let warnings = &self.warnings();
+        document(&ResultObject::new(Parts { command, heading, ended, details, failure, warnings, elapsed }))
     }
 }
 
 /// One line of JSON.
-fn line(value: &impl Serialize) -> String {
+pub(crate) fn document(value: &impl Serialize) -> String {
     match serde_json::to_string(value) {
         Ok(text) => text + "\n",
         // Not reached by our types: their maps have text for keys.

@@ -1,18 +1,16 @@
 //! The result object: what machines read of a run. Its fields are a promise; new ones may come.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use asset_sync::deploy::{InvalidationReport, LeaseStatus, NamedRelease, Outcome, Report, Seen, Tally};
-use asset_sync::verify::{Observation, Verdict};
+use asset_sync::NotVerified;
+use asset_sync::deploy::{LeaseStatus, NamedRelease, Outcome};
+use asset_sync::verify::Observation;
 use serde::Serialize;
 
-use super::Heading;
 use super::text::rounded;
-use crate::args::Command;
-use crate::commands::Done;
+use super::{Heading, ReportDetails};
+use crate::commands::LookedDetails;
 use crate::failure::Failure;
-use crate::verification::Looked;
 
 /// The last line on stdout.
 #[derive(Debug, Serialize)]
@@ -26,14 +24,17 @@ pub(super) struct ResultObject<'a> {
     #[serde(flatten)]
     heading: Option<&'a Heading>,
     #[serde(flatten)]
-    details: Details<'a>,
+    details: &'a Details,
+    #[serde(flatten)]
+    failure: Option<FailureDetails<'a>>,
     total_seconds: f64,
     warnings: Vec<&'a str>,
 }
 
+/// How a command ended.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Ended {
+pub(crate) enum Ended {
     Deployed,
     Unchanged,
     RolledBack,
@@ -43,48 +44,19 @@ enum Ended {
     Shown,
     /// `unlock --force`.
     Unlocked,
+    #[cfg_attr(not(feature = "local"), expect(dead_code, reason = "only `--local` serves"))]
     Served,
     Failed,
 }
 
+/// What only some commands say.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-enum Details<'a> {
-    Report(ReportDetails<'a>),
-    Looked(LookedDetails<'a>),
-    Lease { lease: Option<&'a LeaseStatus> },
-    Failure(FailureDetails<'a>),
+pub(crate) enum Details {
+    Report(ReportDetails),
+    Looked(LookedDetails),
+    Lease { lease: Option<LeaseStatus> },
     None {},
-}
-
-#[derive(Debug, Serialize)]
-struct ReportDetails<'a> {
-    #[serde(flatten)]
-    live: Option<&'a NamedRelease>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    build: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    previous: Option<&'a str>,
-    uploaded: Tally,
-    unchanged: Tally,
-    deleted: Tally,
-    foreign: u64,
-    requests: &'a BTreeMap<&'static str, u64>,
-    retries: u64,
-    throttled: u64,
-    invalidations: &'a [InvalidationReport],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seen: Option<Seen>,
-    seconds: BTreeMap<String, f64>,
-}
-
-#[derive(Debug, Serialize)]
-struct LookedDetails<'a> {
-    public_url: &'a str,
-    #[serde(flatten)]
-    verdict: &'a Verdict,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<ErrorDetails<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -115,95 +87,62 @@ struct ErrorDetails<'a> {
     hint: Option<&'a str>,
 }
 
+/// What a result object is made of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parts<'a> {
+    pub(super) command: &'static str,
+    pub(super) heading: Option<&'a Heading>,
+    pub(super) ended: Ended,
+    pub(super) details: &'a Details,
+    pub(super) failure: Option<&'a Failure>,
+    pub(super) warnings: &'a [String],
+    pub(super) elapsed: Duration,
+}
+
 impl<'a> ResultObject<'a> {
-    pub(super) fn new(
-        command: &Command,
-        heading: Option<&'a Heading>,
-        end: &'a Result<Done, Failure>,
-        warnings: &'a [String],
-        elapsed: Duration,
-    ) -> Self {
-        let mut warnings: Vec<&str> = warnings.iter().map(String::as_str).collect();
-        let (result, exit_code, details) = match end {
-            Ok(Done::Report(report, scan)) => {
-                warnings.extend(report.warnings.iter().map(String::as_str));
-                (ended(report.result), 0, Details::Report(ReportDetails::new(report, *scan)))
-            }
-            Ok(Done::Looked(looked)) => {
-                let Looked { verdict, url, failure } = &**looked;
-                let error = failure.as_ref().map(ErrorDetails::new);
-                let (ended, code) = failure.as_ref().map_or((Ended::Verified, 0), |f| (Ended::Failed, f.exit.code()));
-                (ended, code, Details::Looked(LookedDetails { public_url: url, verdict, error }))
-            }
-            Ok(Done::Lease(lease)) => {
-                let forced = matches!(command, Command::Unlock(args) if args.force);
-                let ended = if forced { Ended::Unlocked } else { Ended::Shown };
-                (ended, 0, Details::Lease { lease: lease.as_ref() })
-            }
-            Ok(Done::Served | Done::Plan(_) | Done::Status(_) | Done::Config(_)) => {
-                (Ended::Served, 0, Details::None {})
-            }
-            Err(failure) => (Ended::Failed, failure.exit.code(), Details::Failure(FailureDetails::new(failure))),
-        };
+    pub(super) fn new(parts: Parts<'a>) -> Self {
+        let reported = if let Details::Report(report) = parts.details { report.warnings.as_slice() } else { &[] };
         Self {
-            result,
-            command: command.name(),
-            exit_code,
+            result: parts.ended,
+            command: parts.command,
+            exit_code: parts.failure.map_or(0, |failure| failure.exit.code()),
             program: concat!("deploy ", env!("CARGO_PKG_VERSION")),
-            heading,
-            details,
-            total_seconds: rounded(elapsed.as_secs_f64()),
-            warnings,
+            heading: parts.heading,
+            details: parts.details,
+            failure: parts.failure.map(FailureDetails::new),
+            total_seconds: rounded(parts.elapsed.as_secs_f64()),
+            warnings: parts.warnings.iter().chain(reported).map(String::as_str).collect(),
         }
     }
 }
 
-fn ended(outcome: Outcome) -> Ended {
-    match outcome {
-        Outcome::Deployed => Ended::Deployed,
-        Outcome::Unchanged => Ended::Unchanged,
-        Outcome::RolledBack => Ended::RolledBack,
-        Outcome::Pruned => Ended::Pruned,
-    }
-}
-
-impl<'a> ErrorDetails<'a> {
-    fn new(failure: &'a Failure) -> Self {
-        Self { class: failure.exit.name(), message: &failure.message, hint: failure.hint.as_deref() }
+impl From<Outcome> for Ended {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Deployed => Self::Deployed,
+            Outcome::Unchanged => Self::Unchanged,
+            Outcome::RolledBack => Self::RolledBack,
+            Outcome::Pruned => Self::Pruned,
+        }
     }
 }
 
 impl<'a> FailureDetails<'a> {
     fn new(failure: &'a Failure) -> Self {
-        let not_verified = failure.not_verified.as_deref().map(|seen| NotVerifiedDetails {
+        let error =
+            ErrorDetails { class: failure.exit.name(), message: &failure.message, hint: failure.hint.as_deref() };
+        Self { error, not_verified: failure.not_verified.as_deref().map(NotVerifiedDetails::new) }
+    }
+}
+
+impl<'a> NotVerifiedDetails<'a> {
+    fn new(seen: &'a NotVerified) -> Self {
+        Self {
             release: &seen.release.release,
             version: &seen.release.version,
             observations: &seen.observations,
             rolled_back_to: seen.rolled_back_to.as_ref(),
             rollback_failed: seen.rollback_failed.as_deref(),
-        });
-        Self { error: ErrorDetails::new(failure), not_verified }
-    }
-}
-
-impl<'a> ReportDetails<'a> {
-    fn new(report: &'a Report, scan: Option<f64>) -> Self {
-        let steps = report.seconds.iter().map(|(step, seconds)| (step.to_string(), rounded(*seconds)));
-        let scan = scan.map(|seconds| ("scan".to_owned(), rounded(seconds)));
-        Self {
-            live: report.live.as_ref(),
-            build: report.build,
-            previous: report.previous.as_deref(),
-            uploaded: report.uploaded,
-            unchanged: report.unchanged,
-            deleted: report.deleted,
-            foreign: report.foreign,
-            requests: &report.requests,
-            retries: report.retries,
-            throttled: report.throttled,
-            invalidations: &report.invalidations,
-            seen: report.seen,
-            seconds: steps.chain(scan).collect(),
         }
     }
 }

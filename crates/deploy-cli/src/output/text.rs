@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use asset_sync::deploy::{LeaseStatus, Outcome, ReleaseStatus, Report, Status, Tally};
+use asset_sync::deploy::{LeaseStatus, Tally};
 use asset_sync::progress::Step;
 use asset_sync::site::Site;
 use indicatif::HumanBytes;
@@ -11,12 +11,7 @@ use jiff::{Timestamp, Unit};
 
 use super::Heading;
 use super::counter::Counter;
-use crate::args::Command;
 use crate::failure::Failure;
-use crate::verification::Looked;
-
-/// Most invalidation paths that a summary names.
-const PATHS_SHOWN: usize = 6;
 
 /// Seconds to the millisecond.
 pub(super) fn rounded(seconds: f64) -> f64 {
@@ -24,17 +19,18 @@ pub(super) fn rounded(seconds: f64) -> f64 {
 }
 
 /// `1 file`, `12 files`.
-pub(super) fn count(number: u64, noun: &str) -> String {
+pub(crate) fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }
 
-fn files(tally: Tally) -> String {
+/// `12 files, 3 MiB`.
+pub(crate) fn files(tally: Tally) -> String {
     format!("{}, {}", count(tally.files, "file"), HumanBytes(tally.bytes))
 }
 
 /// The first of `names`, and how many more there are.
-pub(super) fn some(names: &[String], shown: usize) -> String {
+pub(crate) fn some(names: &[String], shown: usize) -> String {
     let mut text = names.iter().take(shown).map(String::as_str).collect::<Vec<_>>().join(" ");
     if names.len() > shown {
         text.push_str(&format!(" and {} more", names.len() - shown));
@@ -44,14 +40,7 @@ pub(super) fn some(names: &[String], shown: usize) -> String {
 
 /// What is about to be done, and where.
 pub(super) fn heading(heading: &Heading) -> String {
-    let verb = match heading.command {
-        "run" => "Deploying",
-        "plan" => "Planning",
-        "rollback" => "Rolling back",
-        "prune" => "Pruning",
-        _ => "Looking at",
-    };
-    let mut text = verb.to_owned();
+    let mut text = heading.doing.to_owned();
     if let Some(version) = &heading.version {
         text.push_str(&format!(" version {version}"));
     }
@@ -177,171 +166,22 @@ pub(super) fn failure(failure: &Failure) -> String {
     text
 }
 
-/// What a run did.
-pub(super) fn report(report: &Report, command: &Command, elapsed: Duration) -> String {
-    let Some(live) = &report.live else { return "Nothing to do: no release is live\n".to_owned() };
-    let version = match report.build {
-        Some(build) => format!("{} (build {build})", live.version),
-        None => live.version.clone(),
-    };
-    let mut text = match report.result {
-        Outcome::Deployed => format!("Version {version} is live"),
-        Outcome::Unchanged => format!("Nothing to do: version {version} is live already"),
-        Outcome::RolledBack => format!("Rolled back: version {version} is live"),
-        Outcome::Pruned => format!("Pruned; version {version} is live"),
-    };
-    text.push_str(&format!(", as release {}\n", live.release));
-    let mut row = |name: &str, value: String| text.push_str(&format!("  {name:12} {value}\n"));
-    if report.result != Outcome::Unchanged {
-        if let Some(previous) = &report.previous {
-            row("before", previous.clone());
-        }
-        row("uploaded", files(report.uploaded));
-    }
-    if matches!(command, Command::Run(_)) {
-        row("unchanged", files(report.unchanged));
-    }
-    if report.deleted.files > 0 {
-        row("deleted", count(report.deleted.files, "file"));
-    }
-    if report.foreign > 0 {
-        row("foreign", format!("{} that no release knows, left alone", count(report.foreign, "object")));
-    }
-    for done in &report.invalidations {
-        row("invalidated", format!("{} on {} ({})", some(&done.paths, PATHS_SHOWN), done.distribution, done.id));
-    }
-    if let Some(seen) = &report.seen {
-        let unseen = match seen.unseen {
-            0 => String::new(),
-            unseen => format!(", {unseen} could not be seen"),
-        };
-        let looked_at = looked_at(seen.looked_at, seen.files);
-        row("verified", format!("{} as released{unseen}{looked_at}", count(seen.right, "URL")));
-    }
-    let requests: u64 = report.requests.values().sum();
-    let again = match (report.retries, report.throttled) {
-        (0, _) => String::new(),
-        (retries, 0) => format!(", {retries} of them sent again"),
-        (retries, throttled) => {
-            format!(", {retries} of them sent again, since the store asked {throttled} times to slow down")
-        }
-    };
-    row("took", format!("{:.1} s, {}{again}", elapsed.as_secs_f64(), count(requests, "request")));
-    if command.local().is_some() {
-        text.push_str("Look at it with `deploy serve --local`.\n");
-    }
-    text
-}
-
 /// How much of the release was looked at, where that is not all of it.
-fn looked_at(looked_at: u64, files: u64) -> String {
+pub(crate) fn looked_at(looked_at: u64, files: u64) -> String {
     if looked_at == files { String::new() } else { format!("; looked at {looked_at} of {}", count(files, "file")) }
 }
 
-/// What visitors are served.
-pub(super) fn looked(looked: &Looked) -> String {
-    /// Most observations of a kind that are shown.
-    const SHOWN: usize = 50;
-    let Looked { verdict, url, .. } = looked;
-    let sample = looked_at(verdict.looked_at, verdict.files);
-    let mut text = format!("{} as released, at {url}{sample}\n", count(verdict.right, "URL"));
-    let lists = [
-        ("Wrong:", verdict.wrong.as_slice()),
-        ("Stale:", verdict.stale.as_slice()),
-        ("Must not be there:", verdict.state_area_readable.as_slice()),
-        ("Could not be seen:", &verdict.unseen),
-        ("Worth a look:", &verdict.remarks),
-    ];
-    for (title, observations) in lists {
-        if !observations.is_empty() {
-            text.push_str(&format!("{title}\n"));
-        }
-        for observation in observations.iter().take(SHOWN) {
-            text.push_str(&format!("  {observation}\n"));
-        }
-        if observations.len() > SHOWN {
-            text.push_str(&format!("  and {} more (--json has all)\n", observations.len() - SHOWN));
-        }
-    }
-    text
-}
-
-/// What is live, and what was.
-pub(super) fn status(status: &Status) -> String {
-    let environment = status.releases.iter().find(|r| r.live).and_then(|r| r.environment.as_deref());
-    let environment = environment.map(|name| format!(" [{name}]")).unwrap_or_default();
-    let mut text = format!("s3://{}/{}{environment}\n", status.bucket, status.prefix);
-    if status.releases.is_empty() {
-        text.push_str("Nothing was deployed here yet.\n");
-    } else {
-        let release = |r: &ReleaseStatus| r.release.chars().count();
-        let version = |r: &ReleaseStatus| version_of(r).chars().count();
-        let widths = (
-            status.releases.iter().map(release).max().unwrap_or(0).max("release".len()),
-            status.releases.iter().map(version).max().unwrap_or(0).max("version".len()),
-        );
-        let (a, b) = widths;
-        text.push_str(&format!(
-            "        {:a$}  {:b$}  {:20}  {:>6}  {:>10}\n",
-            "release", "version", "live since", "files", "size"
-        ));
-        for release in &status.releases {
-            let mark = if release.live {
-                "live"
-            } else if release.rolled_back {
-                "undone"
-            } else {
-                ""
-            };
-            let line = format!(
-                "{mark:6}  {:a$}  {:b$}  {:20}  {:>6}  {:>10}",
-                release.release,
-                version_of(release),
-                release.activated_at.map_or_else(|| "never".to_owned(), to_seconds),
-                release.files,
-                HumanBytes(release.bytes).to_string(),
-            );
-            text.push_str(&format!("{line}\n"));
-        }
-    }
-    if let Some(unfinished) = &status.unfinished {
-        text.push_str(&format!("Unfinished: {unfinished}. The next run finishes it.\n"));
-    }
-    if !status.owed_invalidations.is_empty() {
-        text.push_str(&format!("Invalidations owed to: {}\n", status.owed_invalidations.join(" ")));
-    }
-    if let Some(lease) = &status.lease {
-        text.push_str(&format!("{}\n", holder(lease)));
-    }
-    text
-}
-
-fn version_of(release: &ReleaseStatus) -> String {
-    match release.build {
-        Some(build) => format!("{} (build {build})", release.version),
-        None => release.version.clone(),
-    }
-}
-
-fn to_seconds(time: Timestamp) -> String {
+/// A time for people.
+pub(crate) fn to_seconds(time: Timestamp) -> String {
     time.round(Unit::Second).unwrap_or(time).to_string()
 }
 
-fn holder(lease: &LeaseStatus) -> String {
+/// Who holds the lease.
+pub(crate) fn holder(lease: &LeaseStatus) -> String {
     format!(
         "The lease is held by {}, since {}; it is good for {} s after each renewal.",
         lease.owner,
         to_seconds(lease.acquired_at),
         lease.seconds
     )
-}
-
-/// Whose lease it is, or was.
-pub(super) fn lease(lease: Option<&LeaseStatus>, command: &Command) -> String {
-    let taken = matches!(command, Command::Unlock(args) if args.force);
-    match lease {
-        None => "Nobody holds the lease.\n".to_owned(),
-        Some(lease) if taken => format!("Took the lease from {}.\n", lease.owner),
-        Some(lease) => format!("{}\nIf that run is dead and you cannot wait: deploy unlock --force\n", holder(lease)),
-    }
 }

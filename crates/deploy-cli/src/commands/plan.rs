@@ -1,18 +1,83 @@
-//! A plan for people: a summary, then what happens, in the order in which it does.
+//! `deploy plan`: what a deployment would do. For people a summary, then what happens, in the order in which it does.
 #![allow(clippy::format_push_string, reason = "plainer than `write!`, whose error cannot come, and once a run")]
+#![allow(clippy::doc_markdown, reason = "doc comments are help texts here")]
 
 use asset_sync::deploy::{PlanReport, PlannedDelete, PlannedWrite};
 use asset_sync::plan::Reason;
+use clap::Args;
 use indicatif::HumanBytes;
 
-use super::text::{count, some};
+use super::{Done, Looks, Task, Work};
+use crate::args::{JsonArgs, LocalArgs, SourceArgs};
+use crate::output::{count, some};
+use crate::session::Session;
+
+/// Show what `deploy run` would do now; writes nothing
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The exit code is 0 whether there is something to do or not.
+
+Examples:
+  deploy plan
+  deploy plan --json | jq .writes")]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    json: JsonArgs,
+    /// List every file and every finding, however many there are
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    local: LocalArgs,
+}
+
+impl Task for PlanArgs {
+    fn name(&self) -> &'static str {
+        "plan"
+    }
+
+    fn doing(&self) -> &'static str {
+        "Planning"
+    }
+
+    fn local(&self) -> Option<&LocalArgs> {
+        Some(&self.local)
+    }
+
+    fn source(&self) -> Option<&SourceArgs> {
+        Some(&self.source)
+    }
+
+    fn looks(&self) -> Looks {
+        Looks::AsConfigured
+    }
+
+    fn wants_json(&self) -> Option<bool> {
+        Some(self.json.json)
+    }
+
+    fn shows_all(&self) -> bool {
+        self.all
+    }
+
+    fn execute<'a>(&'a self, session: &'a Session<'a>) -> Work<'a> {
+        Box::pin(async move {
+            let run = session.deployer.begin();
+            let (site, info, _) = session.site().await?;
+            let mut plan = session.read(run.plan(&site, &info)).await?;
+            plan.warnings.splice(0..0, session.output.warnings());
+            Ok(Done { is_noted: true, ..Done::document(text(&plan, self.all), &plan) })
+        })
+    }
+}
 
 /// Most lines of one list.
 const SHOWN: usize = 20;
 /// Most files with values that the summary names.
 const VALUES_SHOWN: usize = 8;
 
-pub(super) fn text(plan: &PlanReport, all: bool) -> String {
+fn text(plan: &PlanReport, all: bool) -> String {
     let shown = if all { usize::MAX } else { SHOWN };
     let (staged, switched): (Vec<_>, Vec<_>) = plan.writes.iter().partition(|write| write.staged);
     let (now, later): (Vec<_>, Vec<_>) = plan.obsolete.iter().partition(|delete| delete.now);
