@@ -24,6 +24,20 @@ pub enum Error {
     /// A request to the CDN failed.
     #[error(transparent)]
     Cdn(#[from] CdnError),
+    /// Distributions cannot be used, and nothing was written.
+    #[error("{}. Nothing was written", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Distributions(Vec<CdnError>),
+    /// No distribution is configured, and one is needed.
+    #[error("no distribution is configured, so there is none to invalidate at")]
+    NoDistribution,
+    /// A path that is to be invalidated is none.
+    #[error("{path:?} is no path to invalidate: {reason}")]
+    InvalidPath {
+        /// As it was given.
+        path: String,
+        /// What is wrong with it, and how it should be.
+        reason: &'static str,
+    },
     /// The target's state cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -310,13 +324,28 @@ impl ErrorClass {
     }
 }
 
+fn cdn_class(error: &CdnError) -> ErrorClass {
+    match error.kind {
+        CdnErrorKind::NoSuchDistribution | CdnErrorKind::Invalid => ErrorClass::Usage,
+        CdnErrorKind::Denied | CdnErrorKind::Credentials => ErrorClass::NotPermitted,
+        CdnErrorKind::ReferenceReused
+        | CdnErrorKind::TooManyInProgress
+        | CdnErrorKind::Throttled
+        | CdnErrorKind::Transient => ErrorClass::Transient,
+    }
+}
+
 impl Error {
     /// Its class.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Scan(_) | Self::Read { .. } | Self::NotAsCut { .. } | Self::State(_) | Self::NoSuchRelease(_) => {
-                ErrorClass::Usage
-            }
+            Self::Scan(_)
+            | Self::Read { .. }
+            | Self::NotAsCut { .. }
+            | Self::State(_)
+            | Self::NoDistribution
+            | Self::InvalidPath { .. }
+            | Self::NoSuchRelease(_) => ErrorClass::Usage,
             Self::Bucket(error) => match error.kind {
                 BucketErrorKind::NoSuchBucket | BucketErrorKind::WrongRegion | BucketErrorKind::Invalid => {
                     ErrorClass::Usage
@@ -328,14 +357,11 @@ impl Error {
                 | BucketErrorKind::Throttled
                 | BucketErrorKind::Transient => ErrorClass::Transient,
             },
-            Self::Cdn(error) => match error.kind {
-                CdnErrorKind::NoSuchDistribution | CdnErrorKind::Invalid => ErrorClass::Usage,
-                CdnErrorKind::Denied | CdnErrorKind::Credentials => ErrorClass::NotPermitted,
-                CdnErrorKind::ReferenceReused
-                | CdnErrorKind::TooManyInProgress
-                | CdnErrorKind::Throttled
-                | CdnErrorKind::Transient => ErrorClass::Transient,
-            },
+            Self::Cdn(error) => cdn_class(error),
+            // What does not exist comes first: rights to it say nothing.
+            Self::Distributions(errors) => {
+                errors.iter().map(cdn_class).min_by_key(|class| class.exit_code()).unwrap_or(ErrorClass::Bug)
+            }
             Self::Refused(_) => ErrorClass::Refused,
             Self::Conflict(_) => ErrorClass::Conflict,
             Self::Busy { .. }

@@ -55,8 +55,10 @@ const MANIFEST_HINT: &str =
 pub(crate) fn hint(error: &Error, around: &Surroundings) -> Option<String> {
     match error {
         Error::Bucket(error) => bucket_hint(error, around),
-        Error::Cdn(error) => cdn_hint(error, around),
+        Error::Cdn(error) => cdn_hint(error, around, ". The invalidation stays on record, and the next run makes it"),
+        Error::Distributions(errors) => distributions_hint(errors, around),
         Error::Refused(refusal) => refusal_hint(refusal),
+        Error::NoDistribution => Some("Set DEPLOY_DISTRIBUTION_IDS to the ids of the distributions, such as E2EXAMPLE1ABCD".to_owned()),
         Error::Conflict(Conflict::Older { by, .. }) => Some(format!(
             "To deploy it all the same, set DEPLOY_ALLOW_OLDER=true for this run; to return to a retained release, use `deploy rollback --to VERSION`. The order is by {}",
             if *by == "version" { "DEPLOY_VERSION" } else { "DEPLOY_BUILD" }
@@ -215,7 +217,19 @@ fn bucket_hint(error: &BucketError, around: &Surroundings) -> Option<String> {
     }
 }
 
-fn cdn_hint(error: &CdnError, around: &Surroundings) -> Option<String> {
+/// Each kind of trouble once.
+fn distributions_hint(errors: &[CdnError], around: &Surroundings) -> Option<String> {
+    let mut hints: Vec<String> = Vec::new();
+    for hint in errors.iter().filter_map(|error| cdn_hint(error, around, "")) {
+        if !hints.contains(&hint) {
+            hints.push(hint);
+        }
+    }
+    (!hints.is_empty()).then(|| hints.join(". "))
+}
+
+/// `consequence` is what follows where the request is not permitted.
+fn cdn_hint(error: &CdnError, around: &Surroundings, consequence: &str) -> Option<String> {
     match error.kind {
         CdnErrorKind::NoSuchDistribution => Some(format!(
             "Check DEPLOY_DISTRIBUTION_IDS: these credentials know no distribution {:?}. Ids begin with E and are not domain names",
@@ -224,8 +238,8 @@ fn cdn_hint(error: &CdnError, around: &Surroundings) -> Option<String> {
         CdnErrorKind::Credentials => Some(credentials_hint(around, &error.message)),
         CdnErrorKind::Denied => {
             let arn = format!("arn:{}:cloudfront::<account>:distribution/{}", around.partition(), error.distribution);
-            let allow = statement(&[&format!("cloudfront:{}", error.operation)], &arn);
-            Some(format!("{allow}. The invalidation stays on record, and the next run makes it"))
+            let allow = statement(&["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"], &arn);
+            Some(format!("{allow}{consequence}"))
         }
         CdnErrorKind::Throttled | CdnErrorKind::Transient | CdnErrorKind::TooManyInProgress => Some(
             "The new files are in place, and the invalidation stays on record: the next run makes it. DEPLOY_INVALIDATION_TIMEOUT sets how long it is tried".to_owned(),

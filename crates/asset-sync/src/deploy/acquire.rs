@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
+use super::distributions::check_distributions;
 use super::lease::Session;
 use super::options::ConditionalWrites;
 use super::stop::{CLEAN_UP, until};
@@ -52,6 +53,7 @@ pub(super) async fn take_lease(
     begin: impl Fn(&mut Current) + Send + Sync,
     stop: &CancellationToken,
 ) -> Result<(Session, bool), Error> {
+    until(stop, check_distributions(cx)).await?;
     let probe = until(stop, probe_conditional_writes(cx));
     if seen.1.is_none() {
         // Nobody has shown yet that it does, so nothing is written before.

@@ -82,11 +82,23 @@ impl Context {
         (wanted != live).then_some((wanted, live))
     }
 
-    /// Warns where the live release was deployed to another environment than this run is for.
-    pub(super) fn warn_of_other_environment(&self, current: &Current) {
+    /// Warns where the target is not what this run's configuration lets expect.
+    pub(super) fn warn_of_mismatch(&self, current: &Current) {
+        self.warn_of_missing_distributions(current);
         if let Some((wanted, live)) = self.other_environment(current) {
             self.warn(format!(
                 "this run is for environment {wanted:?}, and the live release was deployed to {live:?}: check which target is meant"
+            ));
+        }
+    }
+
+    /// Warns where earlier releases were invalidated, and this run has no distribution.
+    pub(super) fn warn_of_missing_distributions(&self, current: &Current) {
+        let known = &current.edges.distributions;
+        if self.options.distributions.is_empty() && !known.is_empty() {
+            let ids = known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            self.warn(format!(
+                "no distribution is configured, and earlier releases were invalidated at {ids}: its edges may go on serving an earlier release, until a run with a distribution invalidates what is pending"
             ));
         }
     }

@@ -98,17 +98,17 @@ impl Decision {
     }
 
     /// Nothing has to be written, not even who is live, nor for which environment.
-    pub(super) fn is_nothing(&self) -> bool {
-        self.is_relabel() && !self.is_taken_over && self.snapshot.current.live.as_ref() == Some(&self.release.id)
+    pub(super) fn is_nothing(&self, cx: &Context) -> bool {
+        self.is_relabel(cx) && !self.is_taken_over && self.snapshot.current.live.as_ref() == Some(&self.release.id)
     }
 
     /// The files are as they should be; at most the live release gets another name.
-    pub(super) fn is_relabel(&self) -> bool {
+    pub(super) fn is_relabel(&self, cx: &Context) -> bool {
         let current = &self.snapshot.current;
         self.diff.writes.is_empty()
             && self.diff.adopted.is_empty()
             && removed_pages(&self.diff).next().is_none()
-            && !current.has_unfinished_work()
+            && !current.has_unfinished_work(&cx.options.distributions)
             && !self.is_suspect
             && current.live_release().is_some_and(|live| live.tree == self.release.tree)
     }

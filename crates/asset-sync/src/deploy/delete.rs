@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::context::Context;
+use super::edges::{owe, pay};
 use super::inspect::inspect;
-use super::invalidate::{owe, pay};
 use super::lease::Session;
 use super::report::InvalidationReport;
 use crate::bucket::{Bucket as _, BucketErrorKind, ETag, MAX_BATCH};

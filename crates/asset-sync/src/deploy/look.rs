@@ -43,7 +43,7 @@ fn superseded_last(current: &Current) -> Option<&ReleaseRecord> {
 /// [`Error::NoSuchRelease`] where nothing is live; else what reading the state can give.
 pub(super) async fn verify(cx: &Context, verifier: &dyn Verifier) -> Result<Verdict, Error> {
     let (current, _) = cx.store.read_current().await?;
-    cx.warn_of_other_environment(&current);
+    cx.warn_of_mismatch(&current);
     let nothing_live = || Error::NoSuchRelease("no release is live on this target".to_owned());
     let live = current.live_release().ok_or_else(nothing_live)?;
     let manifest = cx.store.read_manifest(live).await?;

@@ -28,6 +28,8 @@ mod adopt;
 mod context;
 mod decide;
 mod delete;
+mod distributions;
+mod edges;
 mod frame;
 mod inspect;
 mod invalidate;
@@ -55,6 +57,7 @@ mod upload;
 
 pub use crate::plan::{IfLive, RollbackTo};
 pub use crate::state::NamedRelease;
+pub use invalidate::Invalidate;
 pub use options::{ConditionalWrites, Options, ReleaseInfo};
 pub use plan_report::{FingerprintedGroup, PlanReport, PlannedContent, PlannedDelete, PlannedWrite};
 pub use report::{InvalidationReport, Outcome, Report, Seen, Tally};
@@ -94,6 +97,7 @@ impl Run {
         let Self { context, reading } = self;
         site.findings.check(context.options.findings_shown)?;
         let decision = run::decide_by(&context, reading, site, info).await?;
+        distributions::look_for_distributions(&context).await?;
         Ok(plan_report::report(&context, &decision, site))
     }
 
@@ -185,6 +189,17 @@ impl Deployer {
     pub async fn prune(&self, stop: &CancellationToken) -> Result<Report, Error> {
         let context = self.context.for_one_run();
         Box::pin(prune::run_prune(&context, stop)).await
+    }
+
+    /// Completes the invalidations that are pending, and makes one for more, under the lease. Changes nothing else, and
+    /// works whatever else is left to do.
+    ///
+    /// # Errors
+    /// [`Error::NoDistribution`]; [`Error::InvalidPath`]; [`Error::NoSuchRelease`] where nothing is live; else as
+    /// [`Deployer::deploy`].
+    pub async fn invalidate(&self, what: &Invalidate, stop: &CancellationToken) -> Result<Report, Error> {
+        let context = self.context.for_one_run();
+        Box::pin(invalidate::run_invalidate(&context, what, stop)).await
     }
 
     /// Compares the live release with what `verifier` can fetch of it.

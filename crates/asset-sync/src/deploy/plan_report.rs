@@ -1,11 +1,12 @@
 //! What a deployment would do, for people and machines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::context::Context;
 use super::decide::{Decision, is_staged, removed_pages};
+use super::edges::{owe, pending_paths};
 use super::report::Tally;
 use crate::digest::{Hasher, Sha256};
 use crate::plan::Reason;
@@ -138,7 +139,8 @@ pub struct PlanReport {
     pub foreign: u64,
     /// The first of them.
     pub foreign_sample: Vec<String>,
-    /// Invalidation paths for each distribution.
+    /// What is invalidated at the distributions, with what is pending from earlier runs. One that was never invalidated
+    /// before drops everything.
     pub invalidation_paths: Vec<String>,
     /// The distributions.
     pub distributions: Vec<String>,
@@ -166,15 +168,13 @@ pub(super) fn report(cx: &Context, decision: &Decision, site: &Site) -> PlanRepo
         .collect();
     writes.sort_by(|a, b| (!a.staged, a.role, &a.key).cmp(&(!b.staged, b.role, &b.key)));
     let pages: std::collections::HashSet<_> = removed_pages(&decision.diff).collect();
-    let mut paths = decision.paths.clone();
-    paths.extend(decision.removed_paths.iter().filter(|p| !decision.paths.contains(p)).cloned());
     PlanReport {
-        unchanged: decision.is_nothing(),
+        unchanged: decision.is_nothing(cx),
         release: decision.release.id.to_string(),
         version: decision.release.version.clone(),
         build: decision.release.build,
         live: decision.snapshot.current.live.as_ref().map(ToString::to_string),
-        unfinished: decision.snapshot.current.has_unfinished_work(),
+        unfinished: decision.snapshot.current.has_unfinished_work(&cx.options.distributions),
         writes,
         adopted: decision.diff.adopted.iter().map(|i| file(*i).key.to_string()).collect(),
         taken: decision.diff.obstacles.iter().map(|o| file(o.file).key.to_string()).collect(),
@@ -189,8 +189,21 @@ pub(super) fn report(cx: &Context, decision: &Decision, site: &Site) -> PlanRepo
             .collect(),
         foreign: decision.diff.foreign,
         foreign_sample: decision.diff.foreign_sample.clone(),
-        invalidation_paths: paths,
+        invalidation_paths: invalidation_paths(cx, decision),
         distributions: cx.options.distributions.clone(),
         warnings: cx.recorder.sums().warnings,
     }
+}
+
+/// What the run will invalidate, at whichever distribution.
+fn invalidation_paths(cx: &Context, decision: &Decision) -> Vec<String> {
+    let paths: BTreeSet<String> = decision.paths.iter().chain(&decision.removed_paths).cloned().collect();
+    let paths: Vec<String> = paths.into_iter().collect();
+    if cx.options.distributions.is_empty() {
+        return paths;
+    }
+    let mut current = decision.snapshot.current.clone();
+    current.live = Some(decision.release.id.clone());
+    owe(cx, &mut current, &paths);
+    pending_paths(cx, &current).into_values().flatten().collect::<BTreeSet<_>>().into_iter().collect()
 }

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use super::acquire::take_lease;
 use super::context::Context;
 use super::delete::{confirm, delete};
+use super::edges::{owe, pay};
 use super::frame::{Finish, close, forget_superseded, guard, run_report};
-use super::invalidate::{owe, pay};
 use super::lease::Session;
 use super::report::{InvalidationReport, Outcome, Report};
 use super::snapshot::{read_manifest_if_sound, snapshot};
@@ -39,11 +39,13 @@ fn check_finished(current: &Current) -> Result<(), Error> {
 
 pub(super) async fn run_prune(cx: &Context, stop: &CancellationToken) -> Result<Report, Error> {
     let seen = until(stop, cx.store.read_current()).await?;
-    cx.warn_of_other_environment(&seen.0);
+    cx.warn_of_mismatch(&seen.0);
     check_finished(&seen.0)?;
     let live = seen.0.live_release().ok_or_else(nothing_live)?;
     let expired = expired(&seen.0, cx.options.keep_releases, cx.options.grace, cx.now());
-    let is_clean = expired.is_empty() && surplus_names(&seen.0).is_empty() && seen.0.debts.is_empty();
+    let is_clean = expired.is_empty()
+        && surplus_names(&seen.0).is_empty()
+        && !seen.0.edges.is_unfinished(&cx.options.distributions);
     if is_clean && until(stop, cx.store.orphans(&seen.0)).await?.is_empty() {
         return Ok(run_report(cx, Outcome::Unchanged, Some(live), None, Vec::new()));
     }

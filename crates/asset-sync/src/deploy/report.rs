@@ -42,6 +42,8 @@ pub enum Outcome {
     RolledBack,
     /// What no kept release needs was deleted.
     Pruned,
+    /// Nothing changed, and edges were told to forget.
+    Invalidated,
 }
 
 /// What a look at the live site after the switch came to, where nothing spoke against the release.

@@ -3,8 +3,8 @@
 
 use super::context::Context;
 use super::delete::{confirm, take_down};
+use super::edges::{owe, pay};
 use super::frame::{Finish, abort_recorded_uploads};
-use super::invalidate::{owe, pay};
 use super::lease::Session;
 use super::settle::settle;
 use super::snapshot::snapshot;

@@ -21,8 +21,8 @@ pub(super) async fn run_rollback(
     stop: &CancellationToken,
 ) -> Result<Report, Error> {
     let (current, etag) = until(stop, cx.store.read_current()).await?;
-    cx.warn_of_other_environment(&current);
-    let Some(target) = rollback_target(&current, to, if_live)?.cloned() else {
+    cx.warn_of_mismatch(&current);
+    let Some(target) = rollback_target(&current, to, if_live, &cx.options.distributions)?.cloned() else {
         // With a condition nothing is done where it is not met.
         let seen = if if_live.is_none() { until(stop, look_at_suspect(cx, &current)).await? } else { None };
         return Ok(Report { seen, ..unchanged_report(cx, &current) });
@@ -31,7 +31,11 @@ pub(super) async fn run_rollback(
     let (session, as_seen) = cx.step(Step::Lease, 0, 0, lease).await?;
     let work = async {
         let now = session.current().await;
-        let target = if as_seen { Some(target) } else { rollback_target(&now, to, if_live)?.cloned() };
+        let target = if as_seen {
+            Some(target)
+        } else {
+            rollback_target(&now, to, if_live, &cx.options.distributions)?.cloned()
+        };
         match target {
             None => Ok((None, Finish::default())),
             Some(target) => {

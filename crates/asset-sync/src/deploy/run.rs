@@ -6,6 +6,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::acquire::{probe_conditional_writes, take_lease};
 use super::context::Context;
 use super::decide::{Decision, decide, warn_of_findings};
+use super::distributions::check_distributions;
 use super::frame::{Finish, close, forget_superseded, guard, run_report};
 use super::look::look_if_required;
 use super::options::ReleaseInfo;
@@ -29,15 +30,16 @@ pub(super) async fn run_deploy(
 ) -> Result<Report, Error> {
     let mut decision = until(stop, decide_by(cx, reading, site, info)).await?;
     loop {
-        if decision.is_nothing() {
+        if decision.is_nothing(cx) {
             let seen = until(stop, look_if_required(cx, &decision)).await?;
             return Ok(Report { seen, ..deploy_report(cx, Outcome::Unchanged, &decision, Vec::new()) });
         }
         let current = &decision.snapshot.current;
         let is_to_prune = || !expired(current, cx.options.keep_releases, cx.options.grace, cx.now()).is_empty();
-        if !decision.is_relabel() || current.lease.is_some() || is_to_prune() {
+        if !decision.is_relabel(cx) || current.lease.is_some() || is_to_prune() {
             break;
         }
+        until(stop, check_distributions(cx)).await?;
         until(stop, probe_conditional_writes(cx)).await?;
         if until(stop, relabel(cx, &decision)).await? {
             let seen = until(stop, look_if_required(cx, &decision)).await?;
@@ -60,7 +62,7 @@ pub(super) async fn run_deploy(
         if !as_seen {
             decision = read_and_decide(cx, site, info).await?;
         }
-        if decision.is_nothing() {
+        if decision.is_nothing(cx) {
             return Ok((Outcome::Unchanged, Finish::default(), decision));
         }
         if let Some(target) = decision.retreat.take() {
@@ -89,6 +91,7 @@ pub(super) async fn decide_by(
     let read = async { reading.await.map_err(|e| Error::Internal(format!("reading the target failed: {e}")))? };
     let snapshot = cx.step(Step::Read, 0, 0, read).await?;
     warn_of_findings(cx, site, &snapshot.current);
+    cx.warn_of_missing_distributions(&snapshot.current);
     decide(cx, snapshot, site, info).await
 }
 

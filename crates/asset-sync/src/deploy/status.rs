@@ -1,9 +1,12 @@
 //! What is live, what was, and who is writing.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::context::Context;
+use super::edges::pending_paths;
 use crate::error::Error;
 use crate::state::{Current, Lease, Phase, ReleaseRecord};
 
@@ -61,8 +64,11 @@ pub struct Status {
     /// A run that began and did not finish: what it is about and how far it came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unfinished: Option<String>,
-    /// Distributions to which an invalidation is owed.
+    /// Distributions at which something is still to be invalidated.
     pub owed_invalidations: Vec<String>,
+    /// Paths that are still to be invalidated, by distribution.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub pending: BTreeMap<String, Vec<String>>,
     /// The lease, if somebody holds it (or held it and died).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease: Option<LeaseStatus>,
@@ -80,7 +86,8 @@ impl From<&Lease> for LeaseStatus {
 /// [`Error`] if the state cannot be read.
 pub(super) async fn status(cx: &Context) -> Result<Status, Error> {
     let (current, _) = cx.store.read_current().await?;
-    cx.warn_of_other_environment(&current);
+    cx.warn_of_mismatch(&current);
+    let pending = pending_paths(cx, &current);
     Ok(Status {
         bucket: cx.target.bucket.clone(),
         prefix: cx.target.prefix.clone(),
@@ -95,7 +102,8 @@ pub(super) async fn status(cx: &Context) -> Result<Status, Error> {
                 Phase::Switched => format!("{operation}{release}: live, invalidation or deletes remain"),
             }
         }),
-        owed_invalidations: current.debts.iter().map(|d| d.distribution.clone()).collect(),
+        owed_invalidations: pending.keys().cloned().collect(),
+        pending,
         lease: current.lease.as_ref().map(LeaseStatus::from),
     })
 }

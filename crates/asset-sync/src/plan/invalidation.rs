@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::error::Error;
 use crate::site::Key;
 
 /// CloudFront limits: paths in progress at once per distribution.
-pub const MAX_PATHS: usize = 3_000;
+const MAX_PATHS: usize = 3_000;
 /// CloudFront limits: wildcard paths in progress at once per distribution.
-pub const MAX_WILDCARDS: usize = 15;
+const MAX_WILDCARDS: usize = 15;
 
 /// From this many exact paths on, wildcards are the better choice: a month's first 1,000 paths
 /// are free, and a wildcard counts as one.
@@ -40,6 +41,9 @@ const UNSAFE: &AsciiSet = &CONTROLS
     .add(b']')
     .add(b'`')
     .add(b'?');
+
+/// The same for what may be encoded already, and may have a query string.
+const UNSAFE_IN_URL: &AsciiSet = &UNSAFE.remove(b'%').remove(b'?');
 
 /// How a changed file becomes paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -154,6 +158,40 @@ fn in_common(stems: &[String]) -> String {
         end = percent;
     }
     first[..end].to_owned()
+}
+
+/// Paths that somebody asks to invalidate, as a distribution takes them. What is percent-encoded stays so.
+///
+/// # Errors
+/// [`Error::InvalidPath`] naming the first that is none.
+pub(crate) fn requested_paths(paths: &[String]) -> Result<Vec<String>, Error> {
+    let checked = paths.iter().map(|path| {
+        let invalid = |reason| Error::InvalidPath { path: path.clone(), reason };
+        let start = path.strip_suffix('*').unwrap_or(path);
+        if !start.starts_with('/') {
+            return Err(invalid(
+                "it begins with a slash, and is what follows the host in the URL, such as /blog/ or /blog/*",
+            ));
+        }
+        if start.contains('*') {
+            return Err(invalid("a * stands at its end only"));
+        }
+        if start.contains('#') {
+            return Err(invalid("what follows a # is never sent to a server"));
+        }
+        let encoded = |text: &str| utf8_percent_encode(text, UNSAFE_IN_URL).to_string();
+        Ok(match start.bytes().position(|b| UNNAMEABLE.contains(&b)) {
+            Some(end) => format!("{}*", encoded(&start[..end])),
+            None => encoded(start) + &path[start.len()..],
+        })
+    });
+    Ok(few_wildcards(checked.collect::<Result<_, Error>>()?).into_iter().collect())
+}
+
+/// One list that covers both, within what a distribution takes at once.
+pub(crate) fn joined_paths(earlier: &[String], paths: &[String], prefix: &UrlPrefix) -> Vec<String> {
+    let all = few_wildcards(earlier.iter().chain(paths).cloned().collect());
+    if all.len() > MAX_PATHS { vec![prefix.everything()] } else { all.into_iter().collect() }
 }
 
 /// Paths that cover `refused`, which a CDN called invalid, and are more likely to be taken: without any character that
@@ -293,6 +331,26 @@ mod tests {
         assert_eq!(seen, [vec!["/app/a*", "/app/b.html"], vec!["/app/*"], vec!["/*"]]);
         assert_eq!(coarser(&["/*".to_owned()], &UrlPrefix::new("/")), None);
         assert_eq!(coarser(&["/b.html".to_owned()], &UrlPrefix::new("/")), Some(vec!["/*".to_owned()]));
+    }
+
+    #[test]
+    fn paths_that_are_asked_for_are_named_as_the_distribution_takes_them() {
+        let requested = |paths: &[&str]| {
+            requested_paths(&paths.iter().map(|&p| p.to_owned()).collect::<Vec<_>>()).map_err(|e| e.to_string())
+        };
+        let given = ["/about/", "/a%20b", "/ü/*", "/?page=2", "/l'osteo.html", "/*x".trim_end_matches('x')];
+        assert_eq!(requested(&given[..5]).unwrap(), ["/%C3%BC/*", "/?page=2", "/a%20b", "/about/", "/l*"]);
+        assert_eq!(requested(&given).unwrap(), ["/*"]);
+        for (path, part) in [
+            ("about/", "begins with a slash"),
+            ("https://www.example.com/about/", "begins with a slash"),
+            ("/*.html", "at its end only"),
+            ("/about/#team", "never sent"),
+            ("", "begins with a slash"),
+        ] {
+            let error = requested(&["/", path]).unwrap_err();
+            assert!(error.contains(part) && error.contains(&format!("{path:?}")), "{error}");
+        }
     }
 
     #[test]

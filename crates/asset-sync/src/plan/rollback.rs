@@ -74,7 +74,7 @@ fn replaced_by<'a>(current: &'a Current, id: &'a ReleaseId) -> impl Iterator<Ite
     })
 }
 
-/// The release to go to; `None` if there is nothing to do.
+/// The release to go to; `None` if there is nothing to do, for a run with these `distributions`.
 ///
 /// # Errors
 /// [`Error::NoSuchRelease`] if there is none to go to; [`Conflict::Ambiguous`] if `if_live` names several.
@@ -82,6 +82,7 @@ pub(crate) fn rollback_target<'a>(
     current: &'a Current,
     to: &RollbackTo,
     if_live: Option<&IfLive>,
+    distributions: &[String],
 ) -> Result<Option<&'a ReleaseRecord>, Error> {
     let pending = current.pending.as_ref();
     // A deployment that died in the switch has made its release visible, in part.
@@ -127,7 +128,7 @@ pub(crate) fn rollback_target<'a>(
             target.ok_or_else(|| Error::NoSuchRelease("there is no earlier release to roll back to".to_owned()))?
         }
     };
-    let is_there = current.live.as_ref() == Some(&target.id) && !current.has_unfinished_work();
+    let is_there = current.live.as_ref() == Some(&target.id) && !current.has_unfinished_work(distributions);
     Ok((!is_there).then_some(target))
 }
 

@@ -77,7 +77,7 @@ impl History {
 
     fn to(&self, to: &RollbackTo, name: &str, execution: Option<&str>) -> Result<Option<String>, Error> {
         let if_live = IfLive { name: name.to_owned(), execution: execution.map(str::to_owned) };
-        Ok(rollback_target(&self.current, to, Some(&if_live))?.map(|r| r.version.clone()))
+        Ok(rollback_target(&self.current, to, Some(&if_live), &[])?.map(|r| r.version.clone()))
     }
 }
 
@@ -238,11 +238,11 @@ fn a_switch_that_died_stays_known_until_the_files_are_those_of_one_release() {
     // Another release begins, and dies too, and so does its retry: what is served is half 2.0 still.
     history.begin("3.0", 3, "c");
     history.begin("3.0", 3, "c");
-    let plain = rollback_target(&history.current, &RollbackTo::Previous, None).unwrap().unwrap();
+    let plain = rollback_target(&history.current, &RollbackTo::Previous, None, &[]).unwrap().unwrap();
     assert_eq!(plain.version, "1.0");
     assert_eq!(history.if_live("3.0", Some("c")), None, "it made nothing visible");
     history.deploy("3.0", 3, "c");
-    let plain = rollback_target(&history.current, &RollbackTo::Previous, None).unwrap().unwrap();
+    let plain = rollback_target(&history.current, &RollbackTo::Previous, None, &[]).unwrap().unwrap();
     assert_eq!(plain.version, "1.0");
 }
 
@@ -251,7 +251,7 @@ fn a_release_that_never_was_live_is_no_target() {
     let mut history = History::default();
     history.deploy("1.0", 1, "a");
     history.begin("2.0", 2, "b");
-    let target = rollback_target(&history.current, &RollbackTo::Named("2.0".to_owned()), None);
+    let target = rollback_target(&history.current, &RollbackTo::Named("2.0".to_owned()), None, &[]);
     assert!(matches!(target, Err(Error::NoSuchRelease(_))), "{target:?}");
 }
 

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::edges::{Edges, OwedInvalidation};
 use super::lines::check_format;
 use super::table;
 use super::{FORMAT, KnownWarnings, READABLE_SINCE, ReleaseId, ReleaseRecord, StateError};
@@ -43,9 +44,9 @@ pub struct Current {
     /// Releases whose files may be in the bucket without being in that inventory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unrecorded: Vec<ReleaseId>,
-    /// Invalidations that are still to be made or waited for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub debts: Vec<InvalidationDebt>,
+    /// What edges may still hold of what is not served any more.
+    #[serde(default, skip_serializing_if = "Edges::is_empty")]
+    pub edges: Edges,
     /// What a run has begun and not finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
@@ -115,18 +116,6 @@ pub struct RecordedUpload {
     pub id: String,
 }
 
-/// An invalidation that is owed: recorded before the first file it is for is replaced, struck out
-/// when it has completed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InvalidationDebt {
-    /// The distribution.
-    pub distribution: String,
-    /// Makes a repeated request the same invalidation.
-    pub caller_reference: String,
-    /// Paths, as CloudFront takes them.
-    pub paths: Vec<String>,
-}
-
 /// The right to write, for a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
@@ -173,7 +162,7 @@ impl Default for Current {
             inventory: None,
             inventory_sha256: None,
             unrecorded: Vec::new(),
-            debts: Vec::new(),
+            edges: Edges::default(),
             pending: None,
             lease: None,
             unknown: Map::new(),
@@ -188,7 +177,14 @@ impl Current {
     /// [`StateError`] naming `key`.
     pub fn decode(key: &str, bytes: &[u8]) -> Result<Self, StateError> {
         check_format(key, bytes)?;
-        serde_json::from_slice(bytes).map_err(|e| StateError::Malformed { key: key.to_owned(), reason: e.to_string() })
+        let malformed = |e: serde_json::Error| StateError::Malformed { key: key.to_owned(), reason: e.to_string() };
+        let mut current: Self = serde_json::from_slice(bytes).map_err(malformed)?;
+        // Format 1 had no record of the distributions that are fresh.
+        if let Some(owed) = current.unknown.remove("debts") {
+            let owed: Vec<OwedInvalidation> = serde_json::from_value(owed).map_err(malformed)?;
+            current.edges = owed.into_iter().collect();
+        }
+        Ok(current)
     }
 
     /// The object it is stored as.
@@ -222,9 +218,9 @@ impl Current {
         self.live.as_ref().and_then(|id| self.release(id))
     }
 
-    /// Whether an earlier run left something to finish.
-    pub fn has_unfinished_work(&self) -> bool {
-        self.pending.is_some() || !self.debts.is_empty()
+    /// Whether an earlier run left something to finish, for a run with these `distributions`.
+    pub fn has_unfinished_work(&self, distributions: &[String]) -> bool {
+        self.pending.is_some() || self.edges.is_unfinished(distributions)
     }
 
     /// A run begins to write `release` (known already, or new): from here on its files count as

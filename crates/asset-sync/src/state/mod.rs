@@ -18,6 +18,7 @@
 //! read for ever.
 
 mod current;
+mod edges;
 mod inventory;
 mod known_warnings;
 mod layout;
@@ -26,7 +27,8 @@ mod manifest;
 mod release;
 mod table;
 
-pub use current::{Current, InvalidationDebt, Lease, Operation, Pending, Phase, RecordedUpload};
+pub use current::{Current, Lease, Operation, Pending, Phase, RecordedUpload};
+pub use edges::{Edges, Freshness};
 pub use inventory::{Inventory, Record, Span};
 pub use known_warnings::KnownWarnings;
 pub use layout::{StateArea, Target};

@@ -91,7 +91,7 @@ fn assert_unhurt(world: &World, loaded: &[&Site], context: &str) {
 /// Every invalidation that is owed was made for the files as they are: all complete, none on record.
 fn assert_settled(world: &World, context: &str) {
     let current = world.current();
-    assert!(current.debts.is_empty(), "{context}: {:?}", current.debts);
+    assert!(current.edges.pending(&[], "/*").is_empty(), "{context}: {:?}", current.edges);
     assert!(current.pending.is_none() && current.lease.is_none(), "{context}");
     assert!(world.store.uploads("site").is_empty(), "{context}");
     for invalidation in world.cdn.invalidations(DISTRIBUTION) {
@@ -275,11 +275,13 @@ async fn an_owed_invalidation_is_paid_by_the_next_run() {
     let world = World::new();
     deploy(&world, &world.options(), &world.site(&v1()), "1.0.0").await.unwrap();
     let site = world.site(&v2());
-    world.cdn.on_call(|_| Some(MemoryCdnFault::Before(CdnErrorKind::Denied)));
+    world.cdn.on_call(|call| {
+        (call.operation == "CreateInvalidation").then_some(MemoryCdnFault::Before(CdnErrorKind::Denied))
+    });
     let error = deploy(&world, &world.options(), &site, "2.0.0").await.unwrap_err();
     assert_eq!(error.class(), asset_sync::ErrorClass::NotPermitted);
     world.assert_serves(&site);
-    assert_eq!(world.current().debts.len(), 1);
+    assert_eq!(world.current().edges.pending(&[], "/*").len(), 1);
     disarm(&world);
     deploy(&world, &world.options(), &site, "2.0.0").await.unwrap();
     assert!(world.invalidated().contains("/index.html"));
@@ -297,7 +299,7 @@ async fn each_distribution_is_owed_its_own_invalidation() {
     let (site, before) = (world.site(&v2()), world.cdn.invalidations(OTHER).len());
     world.cdn.on_call(|call| (call.distribution == OTHER).then_some(MemoryCdnFault::Before(CdnErrorKind::Throttled)));
     deploy(&world, &options, &site, "2.0.0").await.unwrap_err();
-    let owed: Vec<String> = world.current().debts.into_iter().map(|debt| debt.distribution).collect();
+    let owed: Vec<String> = world.current().edges.pending(&[], "/*").into_keys().collect();
     assert_eq!(owed, [OTHER]);
     disarm(&world);
     deploy(&world, &options, &site, "2.0.0").await.unwrap();
@@ -361,44 +363,14 @@ async fn paths_that_are_refused_all_the_same_become_wider() {
     refuse(&["/docs/a(1).html", "/docs/a*", "/*"]);
     let error = deploy(&world, &world.options(), &world.site(&with("four")), "four").await.unwrap_err();
     assert!(error.to_string().contains("CreateInvalidation"), "{error}");
-    assert_eq!(world.current().debts[0].paths, ["/*"]);
+    assert_eq!(
+        world.current().edges.pending(&[], "/*").into_values().next().unwrap(),
+        ["/docs/a(1).html"],
+        "what is pending is what went out of date"
+    );
     disarm(&world);
     deploy(&world, &world.options(), &world.site(&with("four")), "four").await.unwrap();
     assert_settled(&world, "after the refusals");
-}
-
-/// A distribution that is gone is an error for as long as it is asked for; then its debt is no obstacle.
-#[tokio::test(start_paused = true)]
-async fn a_debt_to_a_distribution_that_is_gone_is_struck_out_once_nobody_asks_for_it() {
-    let world = World::new();
-    deploy(&world, &world.options(), &world.site(&v1()), "1.0.0").await.unwrap();
-    let site = world.site(&v2());
-    let gone = Options { distributions: vec![DISTRIBUTION.to_owned(), "E9GONE".to_owned()], ..world.options() };
-    for _ in 0..2 {
-        let error = deploy(&world, &gone, &site, "2.0.0").await.unwrap_err();
-        assert!(error.to_string().contains("E9GONE"), "{error}");
-        assert!(world.current().debts.iter().any(|debt| debt.distribution == "E9GONE"));
-    }
-    deploy(&world, &world.options(), &site, "2.0.0").await.unwrap();
-    assert!(world.warnings().iter().any(|w| w.contains("E9GONE")), "{:?}", world.warnings());
-    assert!(world.invalidated().contains("/index.html"));
-    assert_settled(&world, "without it");
-}
-
-/// The account of an old distribution may be closed to us.
-#[tokio::test(start_paused = true)]
-async fn so_is_one_to_a_distribution_that_is_denied() {
-    let world = World::new();
-    world.cdn.create_distribution("E9OLD");
-    deploy(&world, &world.options(), &world.site(&v1()), "1.0.0").await.unwrap();
-    let (site, old) = (world.site(&v2()), Options { distributions: vec!["E9OLD".to_owned()], ..world.options() });
-    world.cdn.on_call(|call| (call.distribution == "E9OLD").then_some(MemoryCdnFault::Before(CdnErrorKind::Denied)));
-    deploy(&world, &old, &site, "2.0.0").await.unwrap_err();
-    let error = deploy(&world, &old, &site, "2.0.0").await.unwrap_err();
-    assert_eq!(error.class(), ErrorClass::NotPermitted, "as long as it is asked for");
-    deploy(&world, &world.options(), &site, "2.0.0").await.unwrap();
-    assert!(world.warnings().iter().any(|w| w.contains("E9OLD")), "{:?}", world.warnings());
-    assert_settled(&world, "without it");
 }
 
 /// A→B→A: the release that comes back must not meet the invalidation of its first time.

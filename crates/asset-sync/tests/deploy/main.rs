@@ -4,6 +4,7 @@
 
 mod bounded;
 mod cuts;
+mod distributions;
 mod first_day;
 mod history;
 mod lease;

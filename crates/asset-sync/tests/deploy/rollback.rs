@@ -131,7 +131,7 @@ async fn a_half_switched_release_is_rolled_back_to_what_was_live() {
     back(&world, RollbackTo::Previous, Some("2.0.0")).await.unwrap();
     world.assert_serves(&first);
     assert!(world.text("new/index.html").is_none());
-    assert!(world.current().pending.is_none() && world.current().debts.is_empty());
+    assert!(world.current().pending.is_none() && world.current().edges.pending(&[], "/*").is_empty());
     let error = world.deploy(&second, "2.0.0").await.unwrap_err();
     assert!(matches!(error, Error::Conflict(asset_sync::Conflict::RolledBack { .. })), "{error}");
 }
@@ -150,7 +150,9 @@ async fn a_release_that_is_whole_is_gone_back_from_though_one_before_it_died_in_
     });
     world.deploy(&world.site(&v2()), "2.0.0").await.unwrap_err();
     world.store.clear_faults();
-    world.cdn.on_call(|_| Some(MemoryCdnFault::Before(CdnErrorKind::Denied)));
+    world.cdn.on_call(|call| {
+        (call.operation == "CreateInvalidation").then_some(MemoryCdnFault::Before(CdnErrorKind::Denied))
+    });
     let mut third = v1();
     third[2].1 = "three".to_owned();
     world.deploy(&world.site(&third), "3.0.0").await.unwrap_err();
@@ -316,7 +318,7 @@ async fn a_rollback_to_a_release_whose_asset_is_gone_is_refused_before_it_begins
     assert!(matches!(&error, Error::Refused(Refusal::Incomplete { key, .. }) if key == APP_1), "{error}");
     world.assert_serves(&second);
     let after = world.current();
-    assert_eq!((after.live, after.pending, after.debts), (before.live, before.pending, before.debts));
+    assert_eq!((after.live, after.pending, after.edges), (before.live, before.pending, before.edges));
 }
 
 /// Same length, same metadata, other bytes. Shown to fail when archived bytes are believed by their metadata.

@@ -54,7 +54,7 @@ async fn positive_evidence_brings_the_last_release_back() {
     world.assert_serves(&world.site(&v1()));
     let current = world.current();
     assert_eq!(current.live_release().unwrap().version, "1.0.0");
-    assert!(current.pending.is_none() && current.debts.is_empty() && current.lease.is_none());
+    assert!(current.pending.is_none() && current.edges.pending(&[], "/*").is_empty() && current.lease.is_none());
     // The Job's retry does not try the broken release once more.
     let error = world.deploy(&world.site(&v2()), "2.0.0").await.unwrap_err();
     assert!(matches!(error, Error::Conflict(Conflict::RolledBack { .. })), "{error}");

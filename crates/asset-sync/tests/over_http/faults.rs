@@ -203,7 +203,7 @@ async fn a_cdn_that_never_recovers_ends_the_run_and_the_debt_is_kept() {
         assert_eq!(error.class(), ErrorClass::Transient, "{operation}: {error}");
         let text = error.to_string();
         assert!(text.contains(operation) || matches!(error, Error::InvalidationTimeout { .. }), "{text}");
-        assert_eq!(world.current().debts.len(), 1, "{operation}");
+        assert_eq!(world.current().edges.pending(&[], "/*").len(), 1, "{operation}");
         assert!(world.current().lease.is_none(), "{operation}");
         world.assert_holds(&scene.second, operation);
         scene.assert_recovers(&world, operation).await;

@@ -327,7 +327,7 @@ impl World {
     /// Nothing is left to do: no debt, no lease, no journal.
     pub(crate) fn assert_settled(&self, context: &str) {
         let current = self.current();
-        assert!(current.debts.is_empty(), "{context}: {:?}", current.debts);
+        assert!(current.edges.pending(&[], "/*").is_empty(), "{context}: {:?}", current.edges);
         assert!(current.pending.is_none() && current.lease.is_none(), "{context}: {current:?}");
     }
 

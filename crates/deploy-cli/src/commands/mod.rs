@@ -15,6 +15,7 @@ use crate::output::{Details, Ended, Output, document};
 use crate::session::{Prepared, Session};
 
 mod config;
+mod invalidate;
 mod plan;
 mod prune;
 mod rollback;
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     Config(config::ConfigArgs),
     Rollback(rollback::RollbackArgs),
     Verify(verify::VerifyArgs),
+    Invalidate(invalidate::InvalidateArgs),
     Prune(prune::PruneArgs),
     Unlock(unlock::UnlockArgs),
     Serve(serve::ServeArgs),
@@ -49,6 +51,7 @@ impl Command {
             Self::Config(args) => args,
             Self::Rollback(args) => args,
             Self::Verify(args) => args,
+            Self::Invalidate(args) => args,
             Self::Prune(args) => args,
             Self::Unlock(args) => args,
             Self::Serve(args) => args,

@@ -7,8 +7,11 @@ use indicatif::HumanBytes;
 
 use super::{Done, Task, Work};
 use crate::args::{JsonArgs, LocalArgs};
-use crate::output::{holder, to_seconds};
+use crate::output::{holder, some, to_seconds};
 use crate::session::Session;
+
+/// Most paths of one distribution that are shown.
+const PATHS_SHOWN: usize = 6;
 
 /// Show what is live, the releases to roll back to, and who is deploying
 #[derive(Debug, Args)]
@@ -80,8 +83,11 @@ fn text(status: &Status) -> String {
     if let Some(unfinished) = &status.unfinished {
         text.push_str(&format!("Unfinished: {unfinished}. The next run finishes it.\n"));
     }
-    if !status.owed_invalidations.is_empty() {
-        text.push_str(&format!("Invalidations owed to: {}\n", status.owed_invalidations.join(" ")));
+    for (distribution, paths) in &status.pending {
+        text.push_str(&format!(
+            "Still to be invalidated at {distribution}: {}. The next run does that, or `deploy invalidate`.\n",
+            some(paths, PATHS_SHOWN)
+        ));
     }
     if let Some(lease) = &status.lease {
         text.push_str(&format!("{}\n", holder(lease)));

@@ -73,6 +73,7 @@ pub(crate) fn text(report: &Report, deploys: bool, is_local: bool, elapsed: Dura
         Outcome::Unchanged => format!("Nothing to do: version {version} is live already"),
         Outcome::RolledBack => format!("Rolled back: version {version} is live"),
         Outcome::Pruned => format!("Pruned; version {version} is live"),
+        Outcome::Invalidated => format!("Invalidated; version {version} is live"),
     };
     text.push_str(&format!(", as release {}\n", live.release));
     let mut row = |name: &str, value: String| text.push_str(&format!("  {name:12} {value}\n"));

@@ -39,6 +39,7 @@ pub(crate) enum Ended {
     Unchanged,
     RolledBack,
     Pruned,
+    Invalidated,
     Verified,
     /// `unlock` without `--force`.
     Shown,
@@ -123,6 +124,7 @@ impl From<Outcome> for Ended {
             Outcome::Unchanged => Self::Unchanged,
             Outcome::RolledBack => Self::RolledBack,
             Outcome::Pruned => Self::Pruned,
+            Outcome::Invalidated => Self::Invalidated,
         }
     }
 }

@@ -51,6 +51,33 @@ async fn keys_with_any_character_arrive_as_they_are() {
     target.holds(&fewer, &[], &[]).await;
 }
 
+/// `laurilehmijoki/s3_website#63`: an apostrophe in the name of a page blocked a target for good. Here `(` is refused, too,
+/// which no rule of ours knows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_distribution_refuses_blocks_nothing() {
+    let Some(ministack) = Ministack::start().await else { return };
+    let (target, proxy) = ministack.strict_target("").await;
+    let site = |n: u8| {
+        let page = format!("<h1>{n}</h1>");
+        Site::of(&[("index.html", &page), ("l'osteo.html", &page), ("~me/index.html", &page), ("a(1).html", &page)])
+    };
+    target.deploy(&site(1), "1.0.0").ended("deployed");
+    let run = target.deploy(&site(2), "2.0.0").ended("deployed");
+    target.holds(&site(2), &[], &[]).await;
+    let paths: Vec<&str> = run.invalidations().into_iter().flat_map(|(_, paths)| paths).collect();
+    assert_eq!(paths, ["/*"], "~me can be named by the root alone");
+    assert_eq!(proxy.refused.lock().unwrap().as_slice(), [""; 0], "what is known to be refused is not asked for");
+
+    let page = |text| Site::of(&[("index.html", "<h1>1</h1>"), ("l'osteo.html", text), ("a(1).html", text)]);
+    target.deploy(&page("one"), "3.0.0").ended("deployed");
+    let run = target.deploy(&page("two"), "4.0.0").ended("deployed");
+    let paths: Vec<&str> = run.invalidations().into_iter().flat_map(|(_, paths)| paths).collect();
+    assert_eq!(paths, ["/a*", "/l*"]);
+    assert_eq!(proxy.refused.lock().unwrap().len(), 2, "one for each of the two releases");
+    target.deploy(&page("two"), "4.0.0").ended("unchanged");
+    target.invalidations().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sibling_prefix_is_never_touched() {
     let Some(ministack) = Ministack::start().await else { return };

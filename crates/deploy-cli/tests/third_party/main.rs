@@ -24,6 +24,7 @@ mod permissions;
 mod process;
 mod program;
 mod promotion;
+mod proxy;
 mod releases;
 mod rules;
 mod site;

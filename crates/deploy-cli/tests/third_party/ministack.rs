@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::http;
 use crate::process::{Server, free_port};
+use crate::proxy::Proxy;
 use crate::target::{Access, Target};
 
 const ACCOUNT: &str = "000000000000";
@@ -100,6 +101,13 @@ impl Ministack {
         target
     }
 
+    /// The bucket and the distribution, with a CloudFront that refuses the paths that the real one is said to refuse.
+    pub(crate) async fn strict_target(&self, prefix: &str) -> (Target, Proxy) {
+        let (mut target, proxy) = (self.target(prefix).await, Proxy::before(self.port).await);
+        target.program = target.program.with("AWS_ENDPOINT_URL_CLOUDFRONT", &proxy.url);
+        (target, proxy)
+    }
+
     /// One more environment in the account: a bucket, a distribution and a user of its own, who may
     /// do what is documented there and nothing elsewhere. The program looks at the site as visitors
     /// of the distribution do.
@@ -129,7 +137,10 @@ impl Ministack {
     pub(crate) fn policy_for(&self, command: &str, prefix: &str, lacking: Option<&str>) -> (String, Vec<String>) {
         let row = DOCUMENTATION.lines().find_map(|line| {
             let (commands, statements) = line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | ")?;
-            commands.split(", ").any(|one| one == format!("`{command}`")).then_some(statements)
+            commands
+                .split(", ")
+                .any(|one| one == format!("`{command}`") || one == format!("`{}`", command.trim_end_matches(" --all")))
+                .then_some(statements)
         });
         let row = row.unwrap_or_else(|| panic!("docs/iam.md does not say what {command} needs"));
         let names: Vec<String> = row.split(", ").map(str::to_owned).collect();

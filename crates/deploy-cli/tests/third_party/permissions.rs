@@ -135,7 +135,12 @@ async fn no_such_distribution_is_a_mistake_of_configuration() {
     let everything = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}"#;
     ministack.set_policy("deployer", everything).await;
     let elsewhere = target.program.with("DEPLOY_DISTRIBUTION_IDS", "E0NOSUCHTHING0");
-    elsewhere.site(&site("1"), "1.0.0").run(&["run"]).failed(2, &["DEPLOY_DISTRIBUTION_IDS", "E0NOSUCHTHING0"]);
+    let before = target.listing().await;
+    for command in ["run", "plan"] {
+        let run = elsewhere.site(&site("1"), "1.0.0").run(&[command]);
+        run.failed(2, &["DEPLOY_DISTRIBUTION_IDS", "E0NOSUCHTHING0", "Nothing was written"]);
+    }
+    assert_eq!(target.listing().await, before);
 }
 
 /// Statements whose absence a command does not always notice.
@@ -146,8 +151,7 @@ const NOT_ALWAYS_MISSED: [(&str, &str); 6] = [
     ("unlock", "List"),
     ("unlock --force", "List"),
     ("rollback", "List"),
-    // For what an earlier run owes.
-    ("prune", "Invalidate"),
+    ("invalidate --all", "List"),
 ];
 
 /// A target with two releases that differ in everything, and a lease that somebody left there.
@@ -222,6 +226,7 @@ async fn each_command_needs_exactly_what_is_documented_for_it() {
         ("plan", 0, ""),
         ("unlock", 0, "shown"),
         ("unlock --force", 0, "unlocked"),
+        ("invalidate --all", 0, "invalidated"),
         ("rollback", 0, "rolled-back"),
         ("run", 0, "deployed"),
         ("prune", 0, "pruned"),

@@ -80,8 +80,8 @@ impl Edges {
                 || target.touched.contains(relative) && !is_steady(&target.sites, relative)
                 // It was the outer target's, before the inner one was there.
                 || key.starts_with(INNER) && !is_known(&target.sites, relative);
-            let mut debts = currents.iter().flat_map(|c| &c.debts).filter(|debt| debt.distribution == *distribution);
-            let is_owed = debts.any(|debt| debt.paths.iter().any(|path| covers(path, url)));
+            let pending = currents.iter().filter_map(|c| c.edges.pending(&[], "/*").remove(*distribution));
+            let is_owed = pending.flatten().any(|path| covers(&path, url));
             assert!(is_excused || is_owed, "{distribution} has a stale {url}: {cached:?}, and served is {served:?}");
         }
     }

@@ -142,7 +142,7 @@ async fn a_rollback_that_is_refused_leaves_nothing_behind() {
     let before = model.world.current();
     model.go(BACK).await;
     let after = model.world.current();
-    assert_eq!((after.live, after.pending, after.debts), (before.live, before.pending, before.debts));
+    assert_eq!((after.live, after.pending, after.edges), (before.live, before.pending, before.edges));
     model.go(Run::Prune).await;
 }
 

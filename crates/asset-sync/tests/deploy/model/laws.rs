@@ -161,7 +161,7 @@ impl Model {
 
     /// After a run that is through: what is visible is the live release, and nothing is left to do.
     fn check_settled(&mut self, at: usize, before: &Before, current: &Current) {
-        assert!(current.debts.is_empty() && current.pending.is_none(), "{current:?}");
+        assert!(current.edges.pending(&[], "/*").is_empty() && current.pending.is_none(), "{current:?}");
         // A run that has nothing to do writes nothing: a dead one's lease stays until it is in the way.
         assert!(current.lease.is_none() || current.generation == before.current.generation, "{current:?}");
         assert!(self.world.store.uploads(BUCKET).is_empty());
