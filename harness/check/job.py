@@ -19,6 +19,7 @@ POLICY = {
     5: "Count",
     6: "FailJob",
     7: "FailJob",
+    8: "FailJob",
     130: "Count",
     143: "Count",
 }

@@ -25,7 +25,7 @@ pub enum Error {
     #[error(transparent)]
     Cdn(#[from] CdnError),
     /// Distributions cannot be used, and nothing was written.
-    #[error("{}. Nothing was written", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Distributions(Vec<CdnError>),
     /// No distribution is configured, and one is needed.
     #[error("no distribution is configured, so there is none to invalidate at")]
@@ -104,6 +104,14 @@ pub enum Error {
         /// How long this run waited.
         waited: Duration,
     },
+    /// The run had begun to write when another error ended it.
+    #[error("{standing}: {source}")]
+    Unfinished {
+        /// How the site stands.
+        standing: Standing,
+        /// What ended the run.
+        source: Box<Error>,
+    },
     /// The live site is not what the release says.
     #[error(transparent)]
     NotVerified(#[from] NotVerified),
@@ -118,18 +126,50 @@ pub enum Error {
     Internal(String),
 }
 
+/// How a site stands after a run that had written and did not finish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// The run changed nothing that visitors see. What is live, if anything is.
+    AsBefore(Option<NamedRelease>),
+    /// Entry files were being replaced.
+    Switching {
+        /// What was live before, if anything was.
+        from: Option<NamedRelease>,
+        /// What was to be live.
+        to: Option<NamedRelease>,
+    },
+    /// The release is live; what follows the switch is not done.
+    Switched(Option<NamedRelease>),
+}
+
+impl std::fmt::Display for Standing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = |release: &Option<NamedRelease>| match release {
+            Some(release) => format!("version {} (release {})", release.version, release.release),
+            None => "no release".to_owned(),
+        };
+        match self {
+            Self::AsBefore(live) => write!(f, "{} is live, as before", name(live)),
+            Self::Switching { from, to } => {
+                write!(f, "{} is live in part, and {} else: the switch is not done", name(to), name(from))
+            }
+            Self::Switched(live) => write!(f, "{} is live, and not finished", name(live)),
+        }
+    }
+}
+
 /// Why a run stopped for the site's safety, before anything visible was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
     /// Objects that no release recorded stand where files of the site must go.
-    #[error("{} object(s) in the bucket that no release recorded differ from the site's files of the same name: {}. Nothing was written. To archive and replace them, adopt them (`take`); to keep them, change the prefix or remove these files from the site", keys.len(), listing(keys))]
+    #[error("{} object(s) in the bucket that no release recorded differ from the site's files of the same name: {}. To archive and replace them, adopt them (`take`); to keep them, change the prefix or remove these files from the site", keys.len(), listing(keys))]
     Foreign {
         /// Their keys, relative to the prefix.
         keys: Vec<String>,
     },
     /// The site has far fewer files than the live release.
-    #[error("the site has {} files and the live release {}: more are gone than allowed. Nothing was written. If that is meant, raise the largest allowed shrinkage for this run", .0.site, .0.live)]
+    #[error("the site has {} files and the live release {}: more are gone than allowed. If that is meant, raise the largest allowed shrinkage for this run", .0.site, .0.live)]
     Shrunk(Shrink),
     /// The store does not check conditions on writes.
     #[error(
@@ -148,7 +188,7 @@ pub enum Refusal {
         key: String,
     },
     /// The build itself is at fault.
-    #[error("the build is broken, so nothing was written:\n{}", crate::site::report(findings, *shown).join("\n"))]
+    #[error("the build is broken:\n{}", crate::site::report(findings, *shown).join("\n"))]
     Preflight {
         /// What was found, in the order in which people should read it.
         findings: Vec<crate::site::Finding>,
@@ -160,7 +200,7 @@ pub enum Refusal {
     Unfinished,
     /// Another target lies where files of the site must go.
     #[error(
-        "{key}{} of the site would go where another target lies, at {prefix} within this one. Nothing was written. Leave these files out of this site, or deploy them to that target", if *.more == 0 { String::new() } else { format!(" and {more} other file(s)") }
+        "{key}{} of the site would go where another target lies, at {prefix} within this one. Leave these files out of this site, or deploy them to that target", if *.more == 0 { String::new() } else { format!(" and {more} other file(s)") }
     )]
     NestedTarget {
         /// The place of that target, relative to this one.
@@ -172,7 +212,7 @@ pub enum Refusal {
     },
     /// The target is another environment's.
     #[error(
-        "this run deploys to environment {wanted:?}, and the live release of this target was deployed to {live:?}. Nothing was written. Check which bucket and prefix are meant; to take the target over, allow the change of environment for one run"
+        "this run deploys to environment {wanted:?}, and the live release of this target was deployed to {live:?}. Check which bucket and prefix are meant; to take the target over, allow the change of environment for one run"
     )]
     OtherEnvironment {
         /// The environment of this run.
@@ -287,6 +327,8 @@ pub enum ErrorClass {
     Transient,
     /// Stopped for safety before anything visible changed.
     Refused,
+    /// Begun and not finished, most of all live already, and no retry cures it. The message says what is live.
+    Unfinished,
     /// The live site is not what was deployed, or could not be looked at.
     Verification,
     /// Told to stop.
@@ -305,6 +347,7 @@ impl ErrorClass {
             Self::Transient => 5,
             Self::Verification => 6,
             Self::Refused => 7,
+            Self::Unfinished => 8,
             Self::Interrupted => 130,
         }
     }
@@ -319,6 +362,7 @@ impl ErrorClass {
             Self::Transient => "transient",
             Self::Verification => "verification",
             Self::Refused => "refused",
+            Self::Unfinished => "unfinished",
             Self::Interrupted => "interrupted",
         }
     }
@@ -336,6 +380,14 @@ fn cdn_class(error: &CdnError) -> ErrorClass {
 }
 
 impl Error {
+    /// What went wrong, however the site stands after it.
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::Unfinished { source, .. } => source.cause(),
+            other => other,
+        }
+    }
+
     /// Its class.
     pub fn class(&self) -> ErrorClass {
         match self {
@@ -369,6 +421,15 @@ impl Error {
             | Self::Unsettled { .. }
             | Self::SourceChanged { .. }
             | Self::InvalidationTimeout { .. } => ErrorClass::Transient,
+            Self::Unfinished { standing, source } => {
+                let class = source.class();
+                let may_pass =
+                    matches!(class, ErrorClass::Transient | ErrorClass::Interrupted | ErrorClass::Verification);
+                let changed_nothing = matches!(standing, Standing::AsBefore(_));
+                // Who sees "usage" takes it that nothing was written.
+                let says_enough = may_pass || changed_nothing && class != ErrorClass::Usage;
+                if says_enough { class } else { ErrorClass::Unfinished }
+            }
             Self::NotVerified(_) => ErrorClass::Verification,
             Self::Interrupted => ErrorClass::Interrupted,
             Self::Internal(_) => ErrorClass::Bug,

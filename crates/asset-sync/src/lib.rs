@@ -45,7 +45,7 @@ pub mod bucket;
 pub mod cdn;
 pub mod deploy;
 mod digest;
-mod error;
+pub mod error;
 mod headers;
 pub mod plan;
 pub mod progress;
@@ -56,7 +56,7 @@ pub mod verify;
 
 pub use deploy::Deployer;
 pub use digest::{Hasher, ParseSha256Error, Sha256};
-pub use error::{Conflict, Error, ErrorClass, NotVerified, Refusal};
+pub use error::{Conflict, Error, ErrorClass, NotVerified, Refusal, Standing};
 pub use headers::Headers;
 
 /// The README's example compiles.

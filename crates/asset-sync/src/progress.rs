@@ -99,6 +99,9 @@ pub enum Event {
         /// How long this run has waited.
         #[serde(rename = "seconds", serialize_with = "as_seconds")]
         waited: Duration,
+        /// When the lease is free, unless it is renewed: counted from when this run saw it change last.
+        #[serde(rename = "expires_in_seconds", serialize_with = "as_seconds")]
+        expires_in: Duration,
     },
     /// The store fails, and requests are tried again. Told from time to time while that lasts.
     Retrying {
@@ -115,6 +118,20 @@ pub enum Event {
         id: String,
         /// Number of its paths.
         paths: u64,
+    },
+    /// An invalidation is not complete yet. Told from time to time.
+    Invalidating {
+        /// The distribution.
+        distribution: String,
+        /// The invalidation's id, where it was accepted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// How long this run has waited.
+        #[serde(rename = "seconds", serialize_with = "as_seconds")]
+        waited: Duration,
+        /// Why it is not accepted, or its progress cannot be asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        failure: Option<String>,
     },
     /// Something the reader should know, in a sentence.
     Warning {

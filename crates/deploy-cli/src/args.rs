@@ -41,8 +41,8 @@ Exit codes:
   0  done, or nothing had to be done    5  may pass: worth a retry
   1  a bug in this program              6  verification failed
   2  usage or configuration             7  refused, for the site's safety
-  3  not permitted                      130, 143  interrupted (SIGINT, SIGTERM)
-  4  conflict that no retry cures";
+  3  not permitted                      8  live or begun, not finished: no retry cures it
+  4  conflict that no retry cures       130, 143  interrupted (SIGINT, SIGTERM)";
 
 impl Args {
     /// What is to be done.

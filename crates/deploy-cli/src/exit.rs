@@ -74,6 +74,7 @@ mod tests {
             (ErrorClass::Transient.into(), 5),
             (ErrorClass::Verification.into(), 6),
             (ErrorClass::Refused.into(), 7),
+            (ErrorClass::Unfinished.into(), 8),
             (Exit::of(ErrorClass::Refused, Some(15)), 7),
             (Exit::interrupted(None), 130),
             (Exit::interrupted(Some(2)), 130),

@@ -47,12 +47,16 @@ impl Failure {
 
     /// An error of the library.
     pub(crate) fn of(error: &Error, surroundings: &Surroundings, signal: Option<u8>) -> Self {
-        let not_verified = match error {
+        let not_verified = match error.cause() {
             Error::NotVerified(seen) => Some(Box::new(seen.clone())),
             _ => None,
         };
         let hint = hint(error, surroundings);
-        Self { hint, not_verified, ..Self::new(Exit::of(error.class(), signal), error.to_string()) }
+        let mut message = error.to_string();
+        if matches!(error, Error::Refused(_) | Error::Distributions(_)) {
+            message.push_str(". Nothing was written");
+        }
+        Self { hint, not_verified, ..Self::new(Exit::of(error.class(), signal), message) }
     }
 
     /// Two results of which both must be good; what is wrong with either is in the failure.

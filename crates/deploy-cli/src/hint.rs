@@ -4,7 +4,7 @@ use asset_sync::bucket::{BucketError, BucketErrorKind};
 use asset_sync::cdn::{CdnError, CdnErrorKind};
 use asset_sync::site::{Finding, FindingKind, ScanError, ScanProblem};
 use asset_sync::verify::Fault;
-use asset_sync::{Conflict, Error, NotVerified, Refusal};
+use asset_sync::{Conflict, Error, ErrorClass, NotVerified, Refusal};
 use deploy_config::Settings;
 
 /// What a hint must know of the run besides the error.
@@ -55,8 +55,17 @@ const MANIFEST_HINT: &str =
 pub(crate) fn hint(error: &Error, around: &Surroundings) -> Option<String> {
     match error {
         Error::Bucket(error) => bucket_hint(error, around),
-        Error::Cdn(error) => cdn_hint(error, around, ". The invalidation stays on record, and the next run makes it"),
+        Error::Cdn(error) => cdn_hint(error, around),
         Error::Distributions(errors) => distributions_hint(errors, around),
+        Error::Unfinished { source, .. } => {
+            const THEN: &str = "Once that is mended, run the same again: it finishes what is left, which `deploy status` shows";
+            let mended = (error.class() == ErrorClass::Unfinished).then_some(THEN);
+            let hint = hint(source, around);
+            match (hint, mended) {
+                (Some(hint), Some(mended)) => Some(format!("{hint}. {mended}")),
+                (hint, mended) => hint.or(mended.map(str::to_owned)),
+            }
+        }
         Error::Refused(refusal) => refusal_hint(refusal),
         Error::NoDistribution => Some("Set DEPLOY_DISTRIBUTION_IDS to the ids of the distributions, such as E2EXAMPLE1ABCD".to_owned()),
         Error::Conflict(Conflict::Older { by, .. }) => Some(format!(
@@ -220,7 +229,7 @@ fn bucket_hint(error: &BucketError, around: &Surroundings) -> Option<String> {
 /// Each kind of trouble once.
 fn distributions_hint(errors: &[CdnError], around: &Surroundings) -> Option<String> {
     let mut hints: Vec<String> = Vec::new();
-    for hint in errors.iter().filter_map(|error| cdn_hint(error, around, "")) {
+    for hint in errors.iter().filter_map(|error| cdn_hint(error, around)) {
         if !hints.contains(&hint) {
             hints.push(hint);
         }
@@ -228,8 +237,7 @@ fn distributions_hint(errors: &[CdnError], around: &Surroundings) -> Option<Stri
     (!hints.is_empty()).then(|| hints.join(". "))
 }
 
-/// `consequence` is what follows where the request is not permitted.
-fn cdn_hint(error: &CdnError, around: &Surroundings, consequence: &str) -> Option<String> {
+fn cdn_hint(error: &CdnError, around: &Surroundings) -> Option<String> {
     match error.kind {
         CdnErrorKind::NoSuchDistribution => Some(format!(
             "Check DEPLOY_DISTRIBUTION_IDS: these credentials know no distribution {:?}. Ids begin with E and are not domain names",
@@ -239,7 +247,7 @@ fn cdn_hint(error: &CdnError, around: &Surroundings, consequence: &str) -> Optio
         CdnErrorKind::Denied => {
             let arn = format!("arn:{}:cloudfront::<account>:distribution/{}", around.partition(), error.distribution);
             let allow = statement(&["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"], &arn);
-            Some(format!("{allow}{consequence}"))
+            Some(allow)
         }
         CdnErrorKind::Throttled | CdnErrorKind::Transient | CdnErrorKind::TooManyInProgress => Some(
             "The new files are in place, and the invalidation stays on record: the next run makes it. DEPLOY_INVALIDATION_TIMEOUT sets how long it is tried".to_owned(),

@@ -1,4 +1,5 @@
 use asset_sync::deploy::NamedRelease;
+use asset_sync::error::Standing;
 use asset_sync::plan::Shrink;
 use asset_sync::site::Key;
 use insta::assert_snapshot;
@@ -28,6 +29,14 @@ fn bucket(kind: BucketErrorKind, operation: &'static str) -> Error {
     .into()
 }
 
+fn live() -> NamedRelease {
+    NamedRelease { release: "r7-1a2b3c4d5e6f".to_owned(), version: "1.8.0".to_owned() }
+}
+
+fn unfinished(standing: Standing, source: Error) -> Error {
+    Error::Unfinished { standing, source: Box::new(source) }
+}
+
 fn cdn(kind: CdnErrorKind) -> Error {
     let operation = "CreateInvalidation";
     CdnError { kind, operation, distribution: "E1ABC".into(), message: "no".into(), request_id: None, source: None }
@@ -46,7 +55,7 @@ fn permissions_are_named_by_action_and_resource() {
     assert_snapshot!(denied("GetObject"), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it"#);
     assert_snapshot!(denied("DeleteObjects"), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:DeleteObject", "s3:GetObject"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it"#);
     assert_snapshot!(denied("AbortMultipartUpload"), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:AbortMultipartUpload"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it"#);
-    assert_snapshot!(of(&cdn(CdnErrorKind::Denied)), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["cloudfront:CreateInvalidation"], "Resource": "arn:aws:cloudfront::<account>:distribution/E1ABC"}. The invalidation stays on record, and the next run makes it"#);
+    assert_snapshot!(of(&cdn(CdnErrorKind::Denied)), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"], "Resource": "arn:aws:cloudfront::<account>:distribution/E1ABC"}"#);
 }
 
 #[test]
@@ -238,6 +247,10 @@ fn every_class_of_failure_names_cause_place_and_next_step() {
         Error::Unsettled { what: "objects vanished while they were looked at".into() },
         Error::InvalidationTimeout { distribution: "E1ABC".into(), id: "I2J0".into(), waited },
         Error::Interrupted,
+        unfinished(Standing::Switched(Some(live())), cdn(CdnErrorKind::Denied, "AccessDenied: not authorized")),
+        unfinished(Standing::Switched(Some(live())), Error::Interrupted),
+        unfinished(Standing::AsBefore(None), Error::NoSuchRelease("x".into())),
+        Error::NoDistribution,
         Error::NoSuchRelease("there is no release 9.9.9 here; there are 1.0.0 and 1.1.0".into()),
     ];
     let told: Vec<String> = errors
@@ -268,7 +281,7 @@ fn every_class_of_failure_names_cause_place_and_next_step() {
     Usage: CreateInvalidation on distribution E1ABC: NoSuchDistribution: The specified distribution does not exist. (request 7f3a)
       Check DEPLOY_DISTRIBUTION_IDS: these credentials know no distribution "E1ABC". Ids begin with E and are not domain names
     NotPermitted: CreateInvalidation on distribution E1ABC: AccessDenied: not authorized (request 7f3a)
-      Add to the policy of the role or user: {"Effect": "Allow", "Action": ["cloudfront:CreateInvalidation"], "Resource": "arn:aws:cloudfront::<account>:distribution/E1ABC"}. The invalidation stays on record, and the next run makes it
+      Add to the policy of the role or user: {"Effect": "Allow", "Action": ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"], "Resource": "arn:aws:cloudfront::<account>:distribution/E1ABC"}
     Transient: CreateInvalidation on distribution E1ABC: Throttling: Rate exceeded (request 7f3a)
       The new files are in place, and the invalidation stays on record: the next run makes it. DEPLOY_INVALIDATION_TIMEOUT sets how long it is tried
     Usage: "/site/app.js": no such directory: build the site first, or name the folder the build writes
@@ -287,6 +300,13 @@ fn every_class_of_failure_names_cause_place_and_next_step() {
     Transient: invalidation I2J0 of distribution E1ABC was not completed within 180 s; it stays on record, and the next run waits for it
       The new files are in place. DEPLOY_INVALIDATION_TIMEOUT sets how long to wait
     Interrupted: interrupted; the journal is kept, and the next run finishes what this one began
+    Unfinished: version 1.8.0 (release r7-1a2b3c4d5e6f) is live, and not finished: CreateInvalidation on distribution E1ABC: AccessDenied: not authorized (request 7f3a)
+      Add to the policy of the role or user: {"Effect": "Allow", "Action": ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"], "Resource": "arn:aws:cloudfront::<account>:distribution/E1ABC"}. Once that is mended, run the same again: it finishes what is left, which `deploy status` shows
+    Interrupted: version 1.8.0 (release r7-1a2b3c4d5e6f) is live, and not finished: interrupted; the journal is kept, and the next run finishes what this one began
+    Unfinished: no release is live, as before: x
+      `deploy status` lists the releases that are kept. Once that is mended, run the same again: it finishes what is left, which `deploy status` shows
+    Usage: no distribution is configured, so there is none to invalidate at
+      Set DEPLOY_DISTRIBUTION_IDS to the ids of the distributions, such as E2EXAMPLE1ABCD
     Usage: there is no release 9.9.9 here; there are 1.0.0 and 1.1.0
       `deploy status` lists the releases that are kept
     "#);

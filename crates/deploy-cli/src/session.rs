@@ -94,6 +94,7 @@ impl<'a> Session<'a> {
                 let local = Local::start(folder, settings, task.port()).await?;
                 // The edge serves the whole bucket.
                 let public_url = format!("{}/{}", local.url().unwrap_or_default(), settings.prefix);
+                output.url(&public_url);
                 let verifier = verification::local_verifier(task.looks(), settings, &public_url)?.map(Arc::new);
                 (Clients::local(&local, settings), Some(local), Prepared { verifier, public_url, ..prepared })
             }
@@ -115,6 +116,7 @@ impl<'a> Session<'a> {
             is_local,
         };
         let done = task.execute(&session).await;
+        output.situation(session.deployer.situation());
         #[cfg(feature = "local")]
         if let Some(local) = session.local {
             local.shutdown().await;

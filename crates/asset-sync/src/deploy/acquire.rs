@@ -98,11 +98,12 @@ async fn acquire(
     let mut unchanged_since = Instant::now();
     let mut told: Option<Instant> = None;
     loop {
-        let expired = current.lease.as_ref().is_none_or(|lease| {
+        // Nothing once it has expired.
+        let expires_in = current.lease.as_ref().and_then(|lease| {
             let patience = lease.duration.saturating_add(lease.request_timeout);
-            unchanged_since.elapsed() > patience.unsigned_abs()
+            patience.unsigned_abs().checked_sub(unchanged_since.elapsed())
         });
-        if expired {
+        if expires_in.is_none() {
             let unchanged = etag == first_seen;
             let mut next = current.clone();
             if unchanged {
@@ -127,7 +128,7 @@ async fn acquire(
                 return Err(Error::Busy { owner, waited });
             }
             if told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
-                cx.tell(&Event::Waiting { owner, waited });
+                cx.tell(&Event::Waiting { owner, waited, expires_in: expires_in.unwrap_or_default() });
                 told = Some(Instant::now());
             }
             tokio::select! {

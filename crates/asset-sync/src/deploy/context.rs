@@ -113,18 +113,18 @@ impl Context {
     ) -> Result<T, Error> {
         self.tell(&Event::StepStarted { step, objects, bytes });
         let started = std::time::Instant::now();
-        let done = self.telling_of_failures(work).await?;
+        let done = work.await?;
         self.tell(&Event::StepFinished { step, elapsed: started.elapsed() });
         Ok(done)
     }
 
     /// Does the work; says from time to time that the store fails, where it does: requests may be tried
     /// again for minutes, and nobody should have to guess why nothing happens.
-    async fn telling_of_failures<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(super) async fn telling_of_failures<T>(&self, work: impl Future<Output = T>) -> T {
         const FIRST: Duration = Duration::from_secs(3);
         const TELL_EVERY: Duration = Duration::from_secs(15);
         let counts = self.bucket.counts();
-        let mut known = counts.retries();
+        let mut known = (counts.retries(), self.recorder.told());
         let mut ticks = tokio::time::interval_at(Instant::now() + FIRST, TELL_EVERY);
         let mut work = Box::pin(work);
         loop {
@@ -133,10 +133,12 @@ impl Context {
                 done = &mut work => return done,
                 _ = ticks.tick() => {
                     let retries = counts.retries();
-                    if let Some(failure) = counts.last_failure().filter(|_| retries > known) {
+                    // Also a single attempt may take long: as long as nothing else is told, that is still what there is to tell.
+                    let is_news = retries > known.0 || retries > 0 && self.recorder.told() == known.1;
+                    if let Some(failure) = counts.last_failure().filter(|_| is_news) {
                         self.tell(&Event::Retrying { failure, retries });
                     }
-                    known = retries;
+                    known = (retries, self.recorder.told());
                 }
             }
         }

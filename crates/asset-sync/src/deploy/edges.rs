@@ -1,9 +1,11 @@
 //! Invalidations: on record before anything is replaced, made and waited for after all is in place.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, interval_at, sleep};
 
 use super::context::Context;
 use super::lease::Session;
@@ -74,13 +76,50 @@ pub(super) async fn pay(cx: &Context, session: &Session) -> Result<Vec<Invalidat
     cx.step(Step::Invalidate, configured.len() as u64, 0, work).await
 }
 
+/// Makes one invalidation and waits until it is complete, saying from time to time how it stands.
 async fn pay_one(
     cx: &Context,
     session: &Session,
     distribution: String,
-    mut paths: Vec<String>,
+    paths: Vec<String>,
     reference: &str,
 ) -> Result<InvalidationReport, Error> {
+    const TELL_EVERY: Duration = Duration::from_secs(15);
+    let seen = Mutex::new(Seen { id: None, failure: None });
+    let started = Instant::now();
+    let work = complete(cx, &distribution, paths, reference, &seen);
+    tokio::pin!(work);
+    let mut ticks = interval_at(started + TELL_EVERY, TELL_EVERY);
+    let paths = loop {
+        tokio::select! {
+            biased;
+            done = &mut work => break done?,
+            _ = ticks.tick() => {
+                let Seen { id, failure } = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                cx.tell(&Event::Invalidating { distribution: distribution.clone(), id, waited: started.elapsed(), failure });
+            }
+        }
+    };
+    session.update(|current| current.edges.refreshed(&distribution, reference)).await?;
+    let id = seen.lock().unwrap_or_else(PoisonError::into_inner).id.clone().unwrap_or_default();
+    Ok(InvalidationReport { id, distribution: distribution.clone(), paths })
+}
+
+/// What a distribution last said of an invalidation.
+#[derive(Debug, Clone)]
+struct Seen {
+    id: Option<String>,
+    failure: Option<String>,
+}
+
+/// Gives the paths that were invalidated.
+async fn complete(
+    cx: &Context,
+    distribution: &str,
+    mut paths: Vec<String>,
+    reference: &str,
+    seen: &Mutex<Seen>,
+) -> Result<Vec<String>, Error> {
     let started = Instant::now();
     let poll = cx.options.invalidation_poll;
     let mut pause = poll;
@@ -89,11 +128,10 @@ async fn pay_one(
         let looked = match &id {
             None => {
                 cx.recorder.request("CreateInvalidation");
-                let made =
-                    cx.cdn.create_invalidation(&distribution, &caller_reference(reference, &paths), &paths).await;
+                let made = cx.cdn.create_invalidation(distribution, &caller_reference(reference, &paths), &paths).await;
                 made.map(|(made, status)| {
                     cx.tell(&Event::Invalidation {
-                        distribution: distribution.clone(),
+                        distribution: distribution.to_owned(),
                         id: made.clone(),
                         paths: paths.len() as u64,
                     });
@@ -103,11 +141,13 @@ async fn pay_one(
             }
             Some(id) => {
                 cx.recorder.request("GetInvalidation");
-                cx.cdn.invalidation(&distribution, id).await
+                cx.cdn.invalidation(distribution, id).await
             }
         };
+        *seen.lock().unwrap_or_else(PoisonError::into_inner) =
+            Seen { id: id.clone(), failure: looked.as_ref().err().map(ToString::to_string) };
         match looked {
-            Ok(Some(InvalidationStatus::Completed)) => break,
+            Ok(Some(InvalidationStatus::Completed)) => return Ok(paths),
             Ok(Some(InvalidationStatus::InProgress)) => {}
             // It is on record there for a long time; if it is gone nonetheless, make it again.
             Ok(None) => id = None,
@@ -124,7 +164,7 @@ async fn pay_one(
         }
         if started.elapsed() >= cx.options.invalidation_timeout {
             return Err(Error::InvalidationTimeout {
-                distribution,
+                distribution: distribution.to_owned(),
                 id: id.unwrap_or_else(|| "not yet accepted".to_owned()),
                 waited: started.elapsed(),
             });
@@ -132,8 +172,6 @@ async fn pay_one(
         sleep(pause).await;
         pause = (pause * 3 / 2).min(poll * SLOWEST);
     }
-    session.update(|current| current.edges.refreshed(&distribution, reference)).await?;
-    Ok(InvalidationReport { id: id.unwrap_or_default(), distribution, paths })
 }
 
 /// A reference stands for its paths: with others it is refused.

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use super::lease::Session;
 use super::report::{InvalidationReport, Outcome, Report, Seen, Tally};
+use super::situation::with_standing;
 use super::stop::{CLEAN_UP, until};
 use crate::bucket::Bucket as _;
 use crate::digest::Sha256;
@@ -91,6 +92,7 @@ pub(super) async fn close<T>(
         }
         Err(lost @ Error::LeaseLost { .. }) => Err(lost),
         Err(error) => {
+            let error = with_standing(cx, error);
             // The first error is the one to tell; what cannot be cleaned up now is on record.
             // Each for itself: where the store does not answer to one, it may to the others.
             session.uploads().tasks.close();

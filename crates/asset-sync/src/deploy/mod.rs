@@ -47,6 +47,7 @@ mod retreat;
 mod rollback;
 mod run;
 mod settle;
+mod situation;
 mod snapshot;
 mod stage;
 mod status;
@@ -61,6 +62,7 @@ pub use invalidate::Invalidate;
 pub use options::{ConditionalWrites, Options, ReleaseInfo};
 pub use plan_report::{FingerprintedGroup, PlanReport, PlannedContent, PlannedDelete, PlannedWrite};
 pub use report::{InvalidationReport, Outcome, Report, Seen, Tally};
+pub use situation::Situation;
 pub use status::{LeaseStatus, ReleaseStatus, Status};
 
 /// Deploys sites to one target.
@@ -96,9 +98,12 @@ impl Run {
     pub async fn plan(self, site: &Site, info: &ReleaseInfo) -> Result<PlanReport, Error> {
         let Self { context, reading } = self;
         site.findings.check(context.options.findings_shown)?;
-        let decision = run::decide_by(&context, reading, site, info).await?;
-        distributions::look_for_distributions(&context).await?;
-        Ok(plan_report::report(&context, &decision, site))
+        let work = async {
+            let decision = run::decide_by(&context, reading, site, info).await?;
+            distributions::look_for_distributions(&context).await?;
+            Ok(plan_report::report(&context, &decision, site))
+        };
+        context.telling_of_failures(Box::pin(work)).await
     }
 
     /// As [`Deployer::deploy`], by what has been read since [`Deployer::begin`].
@@ -108,7 +113,8 @@ impl Run {
     pub async fn deploy(self, site: &Site, info: &ReleaseInfo, stop: &CancellationToken) -> Result<Report, Error> {
         let Self { context, reading } = self;
         site.findings.check(context.options.findings_shown)?;
-        Box::pin(run::run_deploy(&context, reading, site, info, stop)).await
+        let work = Box::pin(run::run_deploy(&context, reading, site, info, stop));
+        context.telling_of_failures(work).await
     }
 }
 
@@ -130,7 +136,7 @@ impl Deployer {
             None => Arc::clone(&bucket),
         };
         let journal = Arc::new(state.ahead(options.lease / lease::PAUSES_IN_A_LEASE));
-        let store = StateStore { area, bucket: state, journal };
+        let store = StateStore::new(area, state, journal);
         let recorder = Arc::new(Recorder::new(bucket.counts(), Arc::clone(&options.progress)));
         Self { context: Context { target, bucket, store, cdn, options, recorder } }
     }
@@ -177,7 +183,7 @@ impl Deployer {
         stop: &CancellationToken,
     ) -> Result<Report, Error> {
         let context = self.context.for_one_run();
-        Box::pin(rollback::run_rollback(&context, to, if_live, stop)).await
+        context.telling_of_failures(Box::pin(rollback::run_rollback(&context, to, if_live, stop))).await
     }
 
     /// Deletes what only expired releases have, without deploying anything. Also pays an
@@ -188,7 +194,7 @@ impl Deployer {
     /// [`Deployer::deploy`].
     pub async fn prune(&self, stop: &CancellationToken) -> Result<Report, Error> {
         let context = self.context.for_one_run();
-        Box::pin(prune::run_prune(&context, stop)).await
+        context.telling_of_failures(Box::pin(prune::run_prune(&context, stop))).await
     }
 
     /// Completes the invalidations that are pending, and makes one for more, under the lease. Changes nothing else, and
@@ -199,7 +205,7 @@ impl Deployer {
     /// [`Deployer::deploy`].
     pub async fn invalidate(&self, what: &Invalidate, stop: &CancellationToken) -> Result<Report, Error> {
         let context = self.context.for_one_run();
-        Box::pin(invalidate::run_invalidate(&context, what, stop)).await
+        context.telling_of_failures(Box::pin(invalidate::run_invalidate(&context, what, stop))).await
     }
 
     /// Compares the live release with what `verifier` can fetch of it.
@@ -207,7 +213,7 @@ impl Deployer {
     /// # Errors
     /// [`Error::NoSuchRelease`] where nothing is live; else what reading the state can give.
     pub async fn verify(&self, verifier: &dyn Verifier) -> Result<Verdict, Error> {
-        look::verify(&self.context, verifier).await
+        self.context.telling_of_failures(look::verify(&self.context, verifier)).await
     }
 
     /// What is live and what was. Two reads at most, and no writes.
@@ -215,7 +221,13 @@ impl Deployer {
     /// # Errors
     /// [`Error`] if the state cannot be read.
     pub async fn status(&self) -> Result<Status, Error> {
-        status::status(&self.context).await
+        self.context.telling_of_failures(status::status(&self.context)).await
+    }
+
+    /// How the target stands, by what this deployer and its clones last saw or wrote. Sends no request; `None` before the state
+    /// was read.
+    pub fn situation(&self) -> Option<Situation> {
+        situation::situation(&self.context)
     }
 
     /// Takes the lease away from whoever holds it; gives whose it was. That run, should it still
@@ -224,6 +236,6 @@ impl Deployer {
     /// # Errors
     /// [`Error`] if the state cannot be read or written.
     pub async fn break_lease(&self) -> Result<Option<LeaseStatus>, Error> {
-        status::break_lease(&self.context).await
+        self.context.telling_of_failures(status::break_lease(&self.context)).await
     }
 }

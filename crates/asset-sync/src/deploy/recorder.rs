@@ -1,6 +1,7 @@
 //! What one run did, noted from its own events.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::report::Tally;
@@ -15,6 +16,7 @@ pub(super) struct Recorder {
     /// Retries and throttled requests of earlier runs.
     failed_before: (u64, u64),
     sums: Mutex<Sums>,
+    told: AtomicU64,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -35,7 +37,7 @@ impl std::fmt::Debug for Recorder {
 impl Recorder {
     pub(super) fn new(counts: RequestCounts, next: Arc<dyn Progress>) -> Self {
         let (before, failed_before) = (counts.snapshot(), (counts.retries(), counts.throttled()));
-        Self { next, counts, before, failed_before, sums: Mutex::default() }
+        Self { next, counts, before, failed_before, sums: Mutex::default(), told: AtomicU64::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Sums> {
@@ -44,6 +46,11 @@ impl Recorder {
 
     pub(super) fn sums(&self) -> Sums {
         self.lock().clone()
+    }
+
+    /// How many events there were.
+    pub(super) fn told(&self) -> u64 {
+        self.told.load(Ordering::Relaxed)
     }
 
     /// A request to the CDN is about to be sent.
@@ -85,6 +92,7 @@ impl Progress for Recorder {
                 _ => {}
             }
         }
+        self.told.fetch_add(1, Ordering::Relaxed);
         self.next.event(event);
     }
 }

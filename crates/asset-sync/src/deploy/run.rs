@@ -13,6 +13,7 @@ use super::options::ReleaseInfo;
 use super::publish::{begin_release, go_live, publish, store_manifest};
 use super::report::{InvalidationReport, Outcome, Report};
 use super::retreat::finish_retreat;
+use super::situation::with_earlier_standing;
 use super::snapshot::{Snapshot, snapshot};
 use super::stop::until;
 use crate::error::Error;
@@ -56,7 +57,9 @@ pub(super) async fn run_deploy(
         }
     };
     let seen = (current, decision.snapshot.etag.clone());
-    let (session, as_seen) = cx.step(Step::Lease, 0, 0, take_lease(cx, seen, begin, stop)).await?;
+    let taken = cx.step(Step::Lease, 0, 0, take_lease(cx, seen, begin, stop)).await;
+    let (session, as_seen) =
+        taken.map_err(|error| with_earlier_standing(&decision.snapshot.current, &decision.release.id, error))?;
     let recorded = as_seen && !has_uploads;
     let work = async {
         if !as_seen {

@@ -1,7 +1,7 @@
 //! The state area of a target as it is read and written.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use futures::try_join;
@@ -29,6 +29,16 @@ pub(super) struct StateStore {
     pub(super) bucket: Arc<Resilient>,
     /// The same bucket for writes of `current`, which have right of way.
     pub(super) journal: Arc<Resilient>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What is known of `current` without asking.
+#[derive(Debug, Default)]
+struct Known {
+    /// As it was last read, or written.
+    current: Option<Current>,
+    /// Whether a write changed who is live whose answer did not come.
+    in_doubt: bool,
 }
 
 /// Headers of state objects: never to be cached, should an edge ever get at them.
@@ -54,13 +64,31 @@ impl<S: Sink> Sink for Hashed<S> {
 }
 
 impl StateStore {
+    /// The state `area` in `bucket`, whose `journal` is for writes of `current`.
+    pub(super) fn new(area: StateArea, bucket: Arc<Resilient>, journal: Arc<Resilient>) -> Self {
+        Self { area, bucket, journal, known: Arc::default() }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `current` as this process last saw or wrote it, and whether that is certain of who is live.
+    pub(super) fn last_known(&self) -> Option<(Current, bool)> {
+        let known = self.known();
+        let current = known.current.clone()?;
+        Some((current, !known.in_doubt))
+    }
+
     /// The `current` object; the default where there is none.
     pub(super) async fn read_current(&self) -> Result<(Current, Option<ETag>), Error> {
         let key = self.area.current();
-        match self.read(&key).await? {
-            Some((bytes, etag)) => Ok((Current::decode(&key, &bytes)?, Some(etag))),
-            None => Ok((Current::default(), None)),
-        }
+        let (current, etag) = match self.read(&key).await? {
+            Some((bytes, etag)) => (Current::decode(&key, &bytes)?, Some(etag)),
+            None => (Current::default(), None),
+        };
+        *self.known() = Known { current: Some(current.clone()), in_doubt: false };
+        Ok((current, etag))
     }
 
     /// Replaces `current` by `next` if it still is what `etag` says.
@@ -69,7 +97,15 @@ impl StateStore {
         let key = self.area.current();
         let spec = ObjectSpec { key: &key, headers: &headers(), sha256: Sha256::of(&body) };
         let condition = etag.map_or(Condition::IfAbsent, |etag| Condition::IfMatch(etag.clone()));
-        self.journal.put(spec, body, &condition).await
+        {
+            let mut known = self.known();
+            known.in_doubt |= known.current.as_ref().is_some_and(|current| current.live != next.live);
+        }
+        let written = self.journal.put(spec, body, &condition).await;
+        if written.is_ok() {
+            *self.known() = Known { current: Some(next.clone()), in_doubt: false };
+        }
+        written
     }
 
     /// Replaces `current` without a lease, where nobody holds one; `false` if somebody was faster.

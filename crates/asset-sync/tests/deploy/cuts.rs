@@ -279,7 +279,7 @@ async fn an_owed_invalidation_is_paid_by_the_next_run() {
         (call.operation == "CreateInvalidation").then_some(MemoryCdnFault::Before(CdnErrorKind::Denied))
     });
     let error = deploy(&world, &world.options(), &site, "2.0.0").await.unwrap_err();
-    assert_eq!(error.class(), asset_sync::ErrorClass::NotPermitted);
+    assert_eq!((error.class(), error.cause().class()), (ErrorClass::Unfinished, ErrorClass::NotPermitted));
     world.assert_serves(&site);
     assert_eq!(world.current().edges.pending(&[], "/*").len(), 1);
     disarm(&world);

@@ -121,7 +121,7 @@ async fn one_that_is_taken_away_is_dropped_and_the_others_get_no_more_than_they_
     deploy(&world, with(&world, &[DISTRIBUTION, OTHER]), "1.0.0").await.unwrap();
     cut_off(&world, OTHER, CdnErrorKind::Denied);
     let error = deploy(&world, with(&world, &[DISTRIBUTION, OTHER]), "2.0.0").await.unwrap_err();
-    assert_eq!(error.class(), ErrorClass::NotPermitted);
+    assert_eq!(error.class(), ErrorClass::Unfinished, "{error}");
     assert_eq!(pending(&world), [OTHER], "the other one completed");
     let before = made(&world, DISTRIBUTION);
     deploy(&world, world.options(), "2.0.0").await.unwrap();
@@ -249,7 +249,8 @@ async fn what_is_pending_is_completed_without_the_site() {
     cut_off(&world, DISTRIBUTION, CdnErrorKind::Denied);
     deploy(&world, world.options(), "2.0.0").await.unwrap_err();
     let error = world.deployer().invalidate(&Invalidate::Pending, &stop).await.unwrap_err();
-    assert_eq!(error.class(), ErrorClass::NotPermitted);
+    assert_eq!(error.class(), ErrorClass::Unfinished, "{error}");
+    assert!(error.to_string().starts_with("version 2.0.0 (release r2-"), "{error}");
     world.cdn.clear_faults();
     let report = world.deployer().invalidate(&Invalidate::Pending, &stop).await.unwrap();
     assert_eq!((report.result, report.live.unwrap().version), (Outcome::Invalidated, "2.0.0".to_owned()));

@@ -86,7 +86,8 @@ async fn what_appears_in_the_way_after_the_plan_is_not_overwritten() {
         None
     });
     let error = world.deploy(&world.site(&v2()), "2.0.0").await.unwrap_err();
-    assert!(matches!(error, Error::Refused(Refusal::Foreign { .. })), "{error}");
+    assert!(matches!(error.cause(), Error::Refused(Refusal::Foreign { .. })), "{error}");
+    assert_eq!(error.class(), asset_sync::ErrorClass::Unfinished);
     assert_eq!(world.text("new/index.html").unwrap(), "theirs");
     // Somebody takes it away; the next run finishes.
     world.store.clear_faults();

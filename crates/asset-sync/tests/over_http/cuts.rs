@@ -209,7 +209,7 @@ impl Scene {
                 // The answer to a HEAD has no body to tell which error it is.
                 let blind = asked.operation == "HeadObject";
                 let class = if blind { ErrorClass::NotPermitted } else { ErrorClass::Usage };
-                assert!(error.as_ref().is_none_or(|e| e.class() == class), "{context}: {error:?}");
+                assert!(error.as_ref().is_none_or(|e| e.cause().class() == class), "{context}: {error:?}");
             }
             (Cut::KillBefore | Cut::KillAfter, outcome) => assert!(outcome.is_none(), "{context}: {outcome:?}"),
             (_, None) => panic!("{context}: nobody was killed"),

@@ -229,7 +229,7 @@ async fn credentials_that_expire_are_not_permitted_and_said_so() {
                 assert_eq!(request.number, requests.len() as u64, "{context}");
             }
             Err(error) => {
-                assert_eq!(error.class(), ErrorClass::NotPermitted, "{context}: {error}");
+                assert_eq!(error.cause().class(), ErrorClass::NotPermitted, "{context}: {error}");
                 let text = error.to_string();
                 assert!(text.contains("ExpiredToken") && text.contains("has expired"), "{context}: {text}");
             }
@@ -245,7 +245,7 @@ async fn a_delete_that_fails_for_one_key_is_an_error_and_made_good_by_the_next_r
     let world = scene.world().await;
     world.servers.s3().deny_under("DeleteObject", "old/");
     let error = scene.deploy(&world).await.unwrap_err();
-    assert_eq!(error.class(), ErrorClass::NotPermitted, "{error}");
+    assert_eq!(error.cause().class(), ErrorClass::NotPermitted, "{error}");
     let text = error.to_string();
     assert!(text.contains("DeleteObjects on site/old/index.html: AccessDenied"), "{text}");
     // All else is done: visitors get version 2, and one page more.
@@ -287,7 +287,7 @@ async fn a_denied_action_is_named() {
         let world = scene.world().await;
         deny(&world);
         let error = scene.deploy(&world).await.expect_err(expected);
-        assert_eq!(error.class(), ErrorClass::NotPermitted, "{error}");
+        assert_eq!(error.cause().class(), ErrorClass::NotPermitted, "{error}");
         let text = error.to_string();
         assert!(text.contains(expected) && text.contains("(request STANDIN"), "{text}");
         assert!(!text.contains('\n'), "{text}");
@@ -319,6 +319,6 @@ async fn nothing_is_written_where_the_target_is_wrong() {
     // on a condition, which takes the same right.
     world.servers.s3().deny("GetObject");
     let error = world.deploy(&scene.first, "1.0.0").await.unwrap_err();
-    assert_eq!(error.class(), ErrorClass::NotPermitted, "{error}");
+    assert_eq!(error.cause().class(), ErrorClass::NotPermitted, "{error}");
     assert!(world.servers.store().snapshot(BUCKET).is_empty());
 }

@@ -45,7 +45,10 @@ impl Counter {
             Event::Deleted { .. } => self.objects_done += 1,
             Event::Invalidation { paths, .. } => self.paths += paths,
             Event::Waiting { .. } => self.waits += 1,
-            Event::StepFinished { .. } | Event::Retrying { .. } | Event::Warning { .. } => {}
+            Event::StepFinished { .. }
+            | Event::Retrying { .. }
+            | Event::Invalidating { .. }
+            | Event::Warning { .. } => {}
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) struct Heading {
     /// `Rolling back`.
     #[serde(skip)]
     pub(crate) doing: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip)]
     pub(crate) environment: Option<String>,
     pub(crate) bucket: String,
     pub(crate) prefix: String,

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use asset_sync::progress::{Event, Progress, Step};
 use asset_sync::site::Site;
-use jiff::{Timestamp, TimestampRound, Unit};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::counter::Counter;
-use super::text::rounded;
+use super::text::{rounded, to_millis};
 use super::{Heading, Log, document, say};
 use crate::failure::Failure;
 
@@ -84,8 +84,7 @@ enum Told<'a> {
 }
 
 fn tell(level: &'static str, event: &impl Serialize) {
-    let now = Timestamp::now();
-    let time = now.round(TimestampRound::new().smallest(Unit::Millisecond)).unwrap_or(now);
+    let time = to_millis(Timestamp::now());
     say(document(&Line { time, level, event }).trim_end());
 }
 
@@ -95,7 +94,9 @@ impl Progress for JsonLines {
         let mut counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
         counter.count(event, now);
         match event {
-            Event::Warning { .. } | Event::Retrying { .. } => tell("warning", event),
+            Event::Warning { .. } | Event::Retrying { .. } | Event::Invalidating { failure: Some(_), .. } => {
+                tell("warning", event);
+            }
             Event::Sent { .. } | Event::Written { .. } | Event::Deleted { .. } => {
                 if counter.is_due(INTERVAL, now) {
                     let Counter { step, objects, objects_done, bytes, bytes_done, .. } = *counter;
@@ -107,7 +108,10 @@ impl Progress for JsonLines {
                     tell("info", event);
                 }
             }
-            Event::StepStarted { .. } | Event::StepFinished { .. } | Event::Invalidation { .. } => tell("info", event),
+            Event::StepStarted { .. }
+            | Event::StepFinished { .. }
+            | Event::Invalidation { .. }
+            | Event::Invalidating { .. } => tell("info", event),
         }
     }
 }

@@ -9,9 +9,11 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use asset_sync::deploy::Situation;
 use asset_sync::progress::Progress;
 use asset_sync::site::Site;
 use deploy_config::{Environment, Program};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::commands::{Answer, Done, Task};
@@ -19,6 +21,7 @@ use crate::failure::Failure;
 
 mod counter;
 mod heading;
+mod identity;
 mod json_lines;
 mod plain;
 mod report;
@@ -28,6 +31,7 @@ mod termination;
 mod text;
 
 pub(crate) use heading::Heading;
+use identity::Identity;
 pub(crate) use report::{ReportDetails, text as report_text};
 pub(crate) use result::{Details, Ended};
 use result::{Parts, ResultObject};
@@ -70,9 +74,13 @@ pub(crate) struct Output {
     document: Format,
     /// The file for the result in one line.
     termination_log: Option<PathBuf>,
+    identity: Identity,
     heading: OnceLock<Heading>,
+    /// Where a target within this process is served.
+    url: OnceLock<String>,
+    situation: OnceLock<Situation>,
     warnings: Mutex<Vec<String>>,
-    started: Instant,
+    started: (Timestamp, Instant),
 }
 
 impl Output {
@@ -101,8 +109,17 @@ impl Output {
             Format::Text => Arc::new(plain::Plain::default()),
         };
         let termination_log = termination::file(environment);
-        let heading = OnceLock::new();
-        Self { log, document, termination_log, heading, warnings: Mutex::default(), started: Instant::now() }
+        Self {
+            log,
+            document,
+            termination_log,
+            identity: Identity::of(task, environment),
+            heading: OnceLock::new(),
+            url: OnceLock::new(),
+            situation: OnceLock::new(),
+            warnings: Mutex::default(),
+            started: (Timestamp::now(), Instant::now()),
+        }
     }
 
     /// Where to tell what happens.
@@ -118,6 +135,19 @@ impl Output {
     /// Says what is about to be done, and where.
     pub(crate) fn begin(&self, heading: Heading) {
         self.log.begin(self.heading.get_or_init(|| heading));
+    }
+
+    /// Says how the target stands at the end, as far as that is known.
+    pub(crate) fn situation(&self, situation: Option<Situation>) {
+        if let Some(situation) = situation {
+            self.situation.get_or_init(|| situation);
+        }
+    }
+
+    /// Says where a target within this process is served.
+    #[cfg(feature = "local")]
+    pub(crate) fn url(&self, url: &str) {
+        self.url.get_or_init(|| url.to_owned());
     }
 
     /// Warns, now and in the result.
@@ -139,7 +169,7 @@ impl Output {
 
     /// How long it took so far.
     pub(crate) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+        self.started.1.elapsed()
     }
 
     /// Says what came of it.
@@ -173,9 +203,19 @@ impl Output {
     }
 
     fn result(&self, task: &dyn Task, ended: Ended, details: &Details, failure: Option<&Failure>) -> String {
-        let (command, heading, elapsed) = (task.name(), self.heading.get(), self.elapsed());
-        let warnings = &self.warnings();
-        document(&ResultObject::new(Parts { command, heading, ended, details, failure, warnings, elapsed }))
+        document(&ResultObject::new(Parts {
+            command: task.name(),
+            identity: &self.identity,
+            heading: self.heading.get(),
+            situation: self.situation.get(),
+            ended,
+            details,
+            failure,
+            warnings: &self.warnings(),
+            url: self.url.get().map(String::as_str),
+            started: self.started.0,
+            elapsed: self.elapsed(),
+        }))
     }
 }
 

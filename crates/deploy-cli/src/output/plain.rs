@@ -32,10 +32,13 @@ impl Progress for Plain {
             }
             Event::Retrying { failure, .. } => say(&text::retrying(failure)),
             Event::Warning { message } => say(&format!("warning: {message}")),
-            Event::Waiting { owner, waited } => {
+            Event::Waiting { owner, waited, expires_in } => {
                 if counter.waits == 1 || counter.is_due(INTERVAL, now) {
-                    say(&text::waiting(owner, *waited));
+                    say(&text::waiting(owner, *waited, *expires_in));
                 }
+            }
+            Event::Invalidating { distribution, waited, failure, .. } => {
+                say(&text::invalidating(distribution, *waited, failure.as_deref()));
             }
             Event::Sent { .. } | Event::Written { .. } | Event::Deleted { .. } => {
                 if counter.is_due(INTERVAL, now) {

@@ -15,10 +15,10 @@ const PATHS_SHOWN: usize = 6;
 /// Its part of the result object.
 #[derive(Debug, Serialize)]
 pub(crate) struct ReportDetails {
-    #[serde(flatten)]
-    live: Option<NamedRelease>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    build: Option<u64>,
+    #[serde(skip)]
+    pub(super) live: Option<NamedRelease>,
+    #[serde(skip)]
+    pub(super) build: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     previous: Option<String>,
     uploaded: Tally,

@@ -99,10 +99,16 @@ impl Progress for Terminal {
                     }
                 }
                 Event::Sent { .. } | Event::Written { .. } | Event::Deleted { .. } => state.advance(),
-                Event::Waiting { owner, .. } => {
+                Event::Waiting { owner, expires_in, .. } => {
                     if let Some(bar) = &state.bar {
-                        bar.set_message(format!("waiting for {owner}"));
+                        let seconds = expires_in.as_secs();
+                        bar.set_message(format!(
+                            "waiting for {owner}, whose lease expires in {seconds} s unless renewed"
+                        ));
                     }
+                }
+                Event::Invalidating { distribution, waited, failure, .. } => {
+                    state.say(&text::invalidating(distribution, *waited, failure.as_deref()));
                 }
                 Event::Retrying { failure, .. } => state.say(&text::retrying(failure)),
                 Event::Warning { message } => state.say(&format!("warning: {message}")),

@@ -141,8 +141,18 @@ pub(super) fn scanned(site: &Site, elapsed: Duration) -> String {
     done_line("scanned", &detail, elapsed)
 }
 
-pub(super) fn waiting(owner: &str, waited: Duration) -> String {
-    format!("  waiting      for the lease, which {owner} holds ({} s so far)", waited.as_secs())
+pub(super) fn waiting(owner: &str, waited: Duration, expires_in: Duration) -> String {
+    format!(
+        "  waiting      for the lease, which {owner} holds ({} s so far); expires in {} s unless renewed",
+        waited.as_secs(),
+        expires_in.as_secs()
+    )
+}
+
+/// How an invalidation stands that takes its time.
+pub(super) fn invalidating(distribution: &str, waited: Duration, failure: Option<&str>) -> String {
+    let stands = failure.map_or_else(|| "in progress".to_owned(), |failure| format!("trying again: {failure}"));
+    format!("  invalidating {distribution}, {} s so far: {stands}", waited.as_secs())
 }
 
 pub(super) fn retrying(failure: &str) -> String {
@@ -171,6 +181,11 @@ pub(crate) fn looked_at(looked_at: u64, files: u64) -> String {
     if looked_at == files { String::new() } else { format!("; looked at {looked_at} of {}", count(files, "file")) }
 }
 
+/// To the millisecond.
+pub(super) fn to_millis(time: Timestamp) -> Timestamp {
+    time.round(Unit::Millisecond).unwrap_or(time)
+}
+
 /// A time for people.
 pub(crate) fn to_seconds(time: Timestamp) -> String {
     time.round(Unit::Second).unwrap_or(time).to_string()
@@ -179,7 +194,7 @@ pub(crate) fn to_seconds(time: Timestamp) -> String {
 /// Who holds the lease.
 pub(crate) fn holder(lease: &LeaseStatus) -> String {
     format!(
-        "The lease is held by {}, since {}; it is good for {} s after each renewal.",
+        "The lease is held by {}, since {}; a holder that does not renew it loses it within {} s.",
         lease.owner,
         to_seconds(lease.acquired_at),
         lease.seconds

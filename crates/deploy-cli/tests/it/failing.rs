@@ -108,7 +108,8 @@ fn a_denied_invalidation_stays_owed_and_is_paid_by_the_next_run() {
     let mut run = target.publish("run", &example("v1"), "1.0.0");
     run.env(CDN.0, CDN.1);
     target.stand_ins.faults().once(When::operation("CreateInvalidation"), Effect::access_denied());
-    let (_, hint) = Run::of(&mut run).failed(3, "not-permitted");
+    let (message, hint) = Run::of(&mut run).failed(8, "unfinished");
+    assert!(message.starts_with("version 1.0.0 (release r1-"), "{message}");
     for part in ["\"cloudfront:CreateInvalidation\"", "\"arn:aws:cloudfront::<account>:distribution/E1STANDIN00000\""] {
         assert!(hint.contains(part), "{hint}");
     }

@@ -20,6 +20,7 @@ mod local;
 #[cfg(not(feature = "local"))]
 mod not_local;
 mod printing;
+mod result;
 mod secrets;
 mod support;
 mod termination;

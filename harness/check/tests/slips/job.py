@@ -25,17 +25,17 @@ JOB = [
     *(
         Mutation(
             f"exit code {code} is tried again",
-            text(DEPLOY, "[2, 3, 4, 6, 7]", str([c for c in (2, 3, 4, 6, 7) if c != code])),
+            text(DEPLOY, "[2, 3, 4, 6, 7, 8]", str([c for c in (2, 3, 4, 6, 7, 8) if c != code])),
             "pod-failure-policy",
         )
-        for code in (2, 3, 4, 6, 7)
+        for code in (2, 3, 4, 6, 7, 8)
     ),
     Mutation(
-        "exit code 5 is not tried again", text(DEPLOY, "[2, 3, 4, 6, 7]", "[2, 3, 4, 5, 6, 7]"), "pod-failure-policy"
+        "exit code 5 is not tried again", text(DEPLOY, "[2, 3, 4, 6, 7, 8]", "[2, 3, 4, 5, 6, 7, 8]"), "pod-failure-policy"
     ),
     Mutation(
         "exit code 143 is not tried again",
-        text(DEPLOY, "[2, 3, 4, 6, 7]", "[2, 3, 4, 6, 7, 143]"),
+        text(DEPLOY, "[2, 3, 4, 6, 7, 8]", "[2, 3, 4, 6, 7, 8, 143]"),
         "pod-failure-policy",
     ),
     Mutation("a lost node counts", text(DEPLOY, "action: Ignore", "action: Count"), "pod-failure-policy"),
@@ -155,7 +155,7 @@ JOB = [
     ),
     Mutation("the rollback to a release by name", text(ROLLBACK, "--if-live", "--to"), "rollback-release"),
     Mutation(
-        "the rollback tried again on a refusal", text(ROLLBACK, "[2, 3, 4, 6, 7]", "[2, 3, 4, 6]"), "pod-failure-policy"
+        "the rollback tried again on a refusal", text(ROLLBACK, "[2, 3, 4, 6, 7, 8]", "[2, 3, 4, 6, 8]"), "pod-failure-policy"
     ),
     Mutation("no rollback manifest", file(ROLLBACK, None), "reference"),
 ]
