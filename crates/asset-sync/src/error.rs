@@ -371,7 +371,7 @@ impl ErrorClass {
 fn cdn_class(error: &CdnError) -> ErrorClass {
     match error.kind {
         CdnErrorKind::NoSuchDistribution | CdnErrorKind::Invalid => ErrorClass::Usage,
-        CdnErrorKind::Denied | CdnErrorKind::Credentials => ErrorClass::NotPermitted,
+        CdnErrorKind::Denied | CdnErrorKind::Credentials | CdnErrorKind::WrongClock => ErrorClass::NotPermitted,
         CdnErrorKind::ReferenceReused
         | CdnErrorKind::TooManyInProgress
         | CdnErrorKind::Throttled
@@ -402,11 +402,14 @@ impl Error {
                 BucketErrorKind::NoSuchBucket | BucketErrorKind::WrongRegion | BucketErrorKind::Invalid => {
                     ErrorClass::Usage
                 }
-                BucketErrorKind::Denied | BucketErrorKind::Credentials => ErrorClass::NotPermitted,
+                BucketErrorKind::Denied | BucketErrorKind::Credentials | BucketErrorKind::WrongClock => {
+                    ErrorClass::NotPermitted
+                }
                 BucketErrorKind::NotFound
                 | BucketErrorKind::PreconditionFailed
                 | BucketErrorKind::ContentMismatch
                 | BucketErrorKind::Throttled
+                | BucketErrorKind::LateCredentials
                 | BucketErrorKind::Transient => ErrorClass::Transient,
             },
             Self::Cdn(error) => cdn_class(error),

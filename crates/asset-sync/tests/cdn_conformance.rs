@@ -157,6 +157,9 @@ mod cloudfront_over_http {
 
     use super::*;
 
+    const EARLIER: &str =
+        "Signature expired: 20200101T000000Z is now earlier than 20200101T001500Z (20200101T003000Z - 15 min.)";
+
     #[derive(Debug)]
     struct NoCredentials;
 
@@ -198,6 +201,8 @@ mod cloudfront_over_http {
             (Effect::access_denied(), CdnErrorKind::Denied),
             (Effect::error(403, "ExpiredToken", "The security token is expired"), CdnErrorKind::Credentials),
             (Effect::error(403, "SignatureDoesNotMatch", "no"), CdnErrorKind::Credentials),
+            (Effect::error(403, "SignatureDoesNotMatch", EARLIER), CdnErrorKind::WrongClock),
+            (Effect::error(403, "RequestExpired", "Request has expired."), CdnErrorKind::WrongClock),
             (Effect::error(413, "BatchTooLarge", "too large"), CdnErrorKind::Invalid),
         ] {
             server.faults().clear();
@@ -219,6 +224,30 @@ mod cloudfront_over_http {
         let (id, _) = cdn.create_invalidation(DISTRIBUTION, "one", &paths(&["/"])).await.unwrap();
         let made = server.cloudfront().invalidations(DISTRIBUTION);
         assert_eq!(made.iter().map(|made| &made.id).collect::<Vec<_>>(), [&id]);
+        server.shutdown().await;
+    }
+
+    #[derive(Debug)]
+    struct LateCredentials;
+
+    impl ProvideCredentials for LateCredentials {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            let late = CredentialsError::provider_timed_out(std::time::Duration::from_secs(5));
+            future::ProvideCredentials::ready(Err(late))
+        }
+    }
+
+    #[tokio::test]
+    async fn credentials_that_are_late_are_transient() {
+        let server = start().await;
+        let config = aws_sdk_cloudfront::Config::builder()
+            .endpoint_url(server.cloudfront_endpoint())
+            .credentials_provider(LateCredentials);
+        let error = CloudFront::with_config(config).invalidation(DISTRIBUTION, "I1").await.unwrap_err();
+        assert_eq!(error.kind, CdnErrorKind::Transient, "{error}");
         server.shutdown().await;
     }
 

@@ -211,6 +211,10 @@ fn bucket_hint(error: &BucketError, around: &Surroundings) -> Option<String> {
             error.bucket, around.region
         )),
         BucketErrorKind::Credentials => Some(credentials_hint(around, &error.message)),
+        BucketErrorKind::LateCredentials => Some(
+            "See that the source of the credentials can be reached from here. DEPLOY_RETRY_TIMEOUT sets how long a request is tried again".to_owned(),
+        ),
+        BucketErrorKind::WrongClock => Some(SET_CLOCK.to_owned()),
         BucketErrorKind::Denied => Some(denied_on_bucket(error, around)),
         BucketErrorKind::Invalid => around.endpoint.as_ref().map(|url| {
             format!(
@@ -244,6 +248,7 @@ fn cdn_hint(error: &CdnError, around: &Surroundings) -> Option<String> {
             error.distribution
         )),
         CdnErrorKind::Credentials => Some(credentials_hint(around, &error.message)),
+        CdnErrorKind::WrongClock => Some(SET_CLOCK.to_owned()),
         CdnErrorKind::Denied => {
             let arn = format!("arn:{}:cloudfront::<account>:distribution/{}", around.partition(), error.distribution);
             let allow = statement(&["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"], &arn);
@@ -293,6 +298,8 @@ fn denied_on_bucket(error: &BucketError, around: &Surroundings) -> String {
 }
 
 const NOT_DENIED: &str = "The bucket's own policy must not deny it";
+
+const SET_CLOCK: &str = "Set the clock of the machine, or node, that this runs on, for instance by NTP. AWS takes requests that were signed up to 15 minutes away from its own time";
 
 fn credentials_hint(around: &Surroundings, message: &str) -> String {
     let expired = if message.contains("Expired") || message.contains("expired") {

@@ -217,6 +217,13 @@ fn every_class_of_failure_names_cause_place_and_next_step() {
         ),
         request(BucketErrorKind::Credentials, "ListObjectsV2", None, "InvalidAccessKeyId: The key id does not exist"),
         request(BucketErrorKind::Credentials, "PutObject", key, "ExpiredToken: The provided token has expired."),
+        request(
+            BucketErrorKind::LateCredentials,
+            "GetObject",
+            key,
+            "no AWS credentials: STS in eu-central-1: HTTP 503",
+        ),
+        request(BucketErrorKind::WrongClock, "GetObject", key, "the clock of this machine is wrong"),
         request(BucketErrorKind::Denied, "PutObject", key, "AccessDenied: Access Denied"),
         request(BucketErrorKind::Denied, "ListObjectsV2", None, "AccessDenied: Access Denied"),
         request(BucketErrorKind::Denied, "DeleteObjects", key, "AccessDenied: Access Denied"),
@@ -266,6 +273,10 @@ fn every_class_of_failure_names_cause_place_and_next_step() {
       The AWS SDK looks, in this order, at AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), AWS_PROFILE, AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN, AWS_CONTAINER_CREDENTIALS_FULL_URI, and the instance. Set are AWS_ACCESS_KEY_ID
     NotPermitted: PutObject on webapp/app/index.html: ExpiredToken: The provided token has expired. (request 4442587FB7D0A2F9)
       Temporary credentials ran out: run again with new ones, and it goes on where this run ended. The AWS SDK looks, in this order, at AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), AWS_PROFILE, AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN, AWS_CONTAINER_CREDENTIALS_FULL_URI, and the instance. Set are AWS_ACCESS_KEY_ID
+    Transient: GetObject on webapp/app/index.html: no AWS credentials: STS in eu-central-1: HTTP 503 (request 4442587FB7D0A2F9)
+      See that the source of the credentials can be reached from here. DEPLOY_RETRY_TIMEOUT sets how long a request is tried again
+    NotPermitted: GetObject on webapp/app/index.html: the clock of this machine is wrong (request 4442587FB7D0A2F9)
+      Set the clock of the machine, or node, that this runs on, for instance by NTP. AWS takes requests that were signed up to 15 minutes away from its own time
     NotPermitted: PutObject on webapp/app/index.html: AccessDenied: Access Denied (request 4442587FB7D0A2F9)
       Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it
     NotPermitted: ListObjectsV2 on webapp: AccessDenied: Access Denied (request 4442587FB7D0A2F9)

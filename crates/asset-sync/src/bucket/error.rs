@@ -13,6 +13,10 @@ pub enum BucketErrorKind {
     Denied,
     /// The credentials are missing, wrong or expired.
     Credentials,
+    /// The source of the credentials did not answer, or answered 5xx or with throttling.
+    LateCredentials,
+    /// The request was refused for the time it was signed at: this machine's clock is wrong.
+    WrongClock,
     /// The bucket is in another region than the one asked.
     WrongRegion,
     /// A condition did not hold (412): somebody else wrote.
@@ -55,6 +59,6 @@ fn request_suffix(id: Option<&str>) -> String {
 impl BucketError {
     /// Whether the same request may succeed later.
     pub fn is_transient(&self) -> bool {
-        matches!(self.kind, BucketErrorKind::Throttled | BucketErrorKind::Transient)
+        matches!(self.kind, BucketErrorKind::Throttled | BucketErrorKind::Transient | BucketErrorKind::LateCredentials)
     }
 }

@@ -153,7 +153,7 @@ impl Resilient {
                 permit.inspect(|permit| permit.throttled());
             }
             // A failure is no sign that more requests would be welcome.
-            Some(BucketErrorKind::Transient) => {}
+            Some(BucketErrorKind::Transient | BucketErrorKind::LateCredentials) => {}
             _ => {
                 self.limiter.add_got_through();
                 permit.inspect(|permit| permit.succeeded());

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_credentials::flatten;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -44,7 +45,6 @@ use conversion::{
     absent_breaks_condition, copy_source, etag, if_match, if_none_match, object_info, present, timestamp, with_headers,
 };
 use error::Context;
-pub(crate) use error::{find, flatten};
 
 /// A bucket of S3, or of a store that speaks its protocol.
 ///

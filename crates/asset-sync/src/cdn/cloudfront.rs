@@ -3,10 +3,10 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use aws_credential_types::provider::error::CredentialsError;
+use aws_credentials::{Refusal, failure, flatten, wrong_clock};
 use aws_sdk_cloudfront::Client;
 use aws_sdk_cloudfront::config::http::HttpResponse;
 use aws_sdk_cloudfront::config::retry::RetryConfig;
@@ -18,7 +18,7 @@ use aws_sdk_cloudfront::types::{InvalidationBatch, Paths};
 use tokio::sync::OnceCell;
 
 use super::{Cdn, CdnError, CdnErrorKind, InvalidationStatus};
-use crate::bucket::s3::{CONNECT_TIMEOUT, behavior_version, direct_client, find, flatten};
+use crate::bucket::s3::{CONNECT_TIMEOUT, behavior_version, direct_client};
 
 /// CloudFront is one service for the whole world, whose requests are signed for this region.
 const REGION: Region = Region::from_static("us-east-1");
@@ -86,7 +86,7 @@ impl CloudFront {
             let config = match &self.config {
                 Config::Given(config) => Builder::clone(config),
                 Config::Found { direct } => {
-                    let shared = aws_config::defaults(behavior_version()).region(REGION).load().await;
+                    let shared = aws_credentials::load(aws_config::defaults(behavior_version()), REGION, None).await;
                     let config = Builder::from(&shared);
                     if *direct { Self::directly(config) } else { config }
                 }
@@ -132,13 +132,25 @@ where
                 (None, Some(message)) => format!("HTTP {status}: {message}"),
                 (None, None) => format!("HTTP {status} without an explanation"),
             };
-            (kind(status, code), message.split_whitespace().collect::<Vec<_>>().join(" "))
+            let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+            let date = service.raw().headers().get("date");
+            let text = service.err().message().unwrap_or_default();
+            match wrong_clock(&Refusal { code, message: text, date, body: None }, SystemTime::now()) {
+                Some(message) if matches!(status, 400..=403) => (CdnErrorKind::WrongClock, message),
+                _ => (kind(status, code), message),
+            }
         }
-        unanswered => {
-            let (kind, what) = unanswered_kind(unanswered);
-            let cause = unanswered.source().map_or_else(|| unanswered.to_string(), flatten);
-            (kind, format!("{what}: {cause}"))
-        }
+        unanswered => match failure(unanswered) {
+            Some(failure) if failure.is_transient => {
+                (CdnErrorKind::Transient, format!("no AWS credentials: {}", failure.message))
+            }
+            Some(failure) => (CdnErrorKind::Credentials, format!("no AWS credentials: {}", failure.message)),
+            None => {
+                let (kind, what) = unanswered_kind(unanswered);
+                let cause = unanswered.source().map_or_else(|| unanswered.to_string(), flatten);
+                (kind, format!("{what}: {cause}"))
+            }
+        },
     };
     let source: Option<Box<dyn StdError + Send + Sync>> = match error {
         // Its code and message are in ours.
@@ -150,16 +162,12 @@ where
 
 /// The meaning of there being no answer that could be read.
 fn unanswered_kind<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> (CdnErrorKind, &'static str) {
-    match (error, find::<CredentialsError>(error)) {
-        (_, Some(CredentialsError::ProviderTimedOut(_))) => {
-            (CdnErrorKind::Transient, "the credentials took too long to get")
-        }
-        (_, Some(_)) => (CdnErrorKind::Credentials, "no usable AWS credentials"),
-        (SdkError::ConstructionFailure(_), _) => (CdnErrorKind::Invalid, "the request cannot be made"),
-        (SdkError::DispatchFailure(failure), _) if failure.is_user() => {
+    match error {
+        SdkError::ConstructionFailure(_) => (CdnErrorKind::Invalid, "the request cannot be made"),
+        SdkError::DispatchFailure(failure) if failure.is_user() => {
             (CdnErrorKind::Invalid, "the request cannot be sent")
         }
-        (SdkError::ResponseError(response), _) => match response.raw().status().as_u16() {
+        SdkError::ResponseError(response) => match response.raw().status().as_u16() {
             status @ 400.. => (kind(status, None), "unreadable answer"),
             _ => (CdnErrorKind::Transient, "unreadable answer"),
         },

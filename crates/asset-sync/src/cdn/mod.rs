@@ -22,6 +22,8 @@ pub enum CdnErrorKind {
     Denied,
     /// The credentials are missing, wrong or expired.
     Credentials,
+    /// The request was refused for the time it was signed at: this machine's clock is wrong.
+    WrongClock,
     /// The same caller reference was used with other paths (`InvalidationBatchAlreadyExists`).
     ReferenceReused,
     /// Too many invalidations are in progress. CloudFront limits: 3,000 paths and 15 wildcards

@@ -43,6 +43,7 @@ fn is_final(error: &CdnError) -> bool {
         CdnErrorKind::NoSuchDistribution
         | CdnErrorKind::Denied
         | CdnErrorKind::Credentials
+        | CdnErrorKind::WrongClock
         | CdnErrorKind::Invalid
         | CdnErrorKind::ReferenceReused => true,
         CdnErrorKind::TooManyInProgress | CdnErrorKind::Throttled | CdnErrorKind::Transient => false,

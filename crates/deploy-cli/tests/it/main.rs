@@ -8,6 +8,7 @@
 )]
 
 mod building;
+mod credentials;
 mod deploying;
 // Processes are stopped by a signal, and /proc tells whether they stand.
 #[cfg(target_os = "linux")]

@@ -79,7 +79,8 @@ impl S3Options {
     /// A client for these options on top of what the environment, the profile and the instance say
     /// of credentials and endpoints.
     pub(super) async fn client(&self) -> Client {
-        let shared = aws_config::defaults(behavior_version()).region(Region::new(self.region.clone())).load().await;
+        let region = Region::new(self.region.clone());
+        let shared = aws_credentials::load(aws_config::defaults(behavior_version()), region, None).await;
         Client::from_conf(self.configure(Builder::from(&shared)).build())
     }
 

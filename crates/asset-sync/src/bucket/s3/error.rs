@@ -3,8 +3,9 @@
 //! Stores that speak S3 agree on statuses more than on codes.
 
 use std::error::Error as StdError;
+use std::time::SystemTime;
 
-use aws_credential_types::provider::error::CredentialsError;
+use aws_credentials::{Refusal, failure, flatten, wrong_clock};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::{RequestId as _, RequestIdExt as _};
@@ -57,7 +58,10 @@ impl Context<'_> {
             let status = response.status().as_u16();
             let region = response.headers().get("x-amz-bucket-region");
             let kind = self.redirected(status, code, region).unwrap_or_else(|| kind(status, code));
-            (kind, self.describe(kind, status, code, text, region))
+            match clock(kind, response, code, text) {
+                Some(message) => (BucketErrorKind::WrongClock, message),
+                None => (kind, self.describe(kind, status, code, text, region)),
+            }
         } else {
             unanswered(&error)
         };
@@ -118,19 +122,27 @@ impl Context<'_> {
     }
 }
 
+/// Whether a request was refused for the time it was signed at.
+fn clock(kind: BucketErrorKind, response: &HttpResponse, code: Option<&str>, text: Option<&str>) -> Option<String> {
+    if !matches!(kind, BucketErrorKind::Credentials | BucketErrorKind::Denied) {
+        return None;
+    }
+    let message = text.map(one_line).unwrap_or_default();
+    let date = response.headers().get("date");
+    wrong_clock(&Refusal { code, message: &message, date, body: response.body().bytes() }, SystemTime::now())
+}
+
 /// There was no answer, or none was asked for.
 fn unanswered<E>(error: &SdkError<E, HttpResponse>) -> (BucketErrorKind, String)
 where
     E: StdError + 'static,
 {
-    let cause = error.source().map_or_else(|| one_line(&error.to_string()), flatten);
-    if let Some(credentials) = find::<CredentialsError>(error) {
-        return if matches!(credentials, CredentialsError::ProviderTimedOut(_)) {
-            (BucketErrorKind::Transient, format!("the credentials took too long to get: {cause}"))
-        } else {
-            (BucketErrorKind::Credentials, format!("no usable AWS credentials: {cause}"))
-        };
+    if let Some(failure) = failure(error) {
+        let message = format!("no AWS credentials: {}", failure.message);
+        let late = failure.is_transient;
+        return (if late { BucketErrorKind::LateCredentials } else { BucketErrorKind::Credentials }, message);
     }
+    let cause = error.source().map_or_else(|| one_line(&error.to_string()), flatten);
     match error {
         SdkError::ConstructionFailure(_) => (BucketErrorKind::Invalid, format!("the request cannot be made: {cause}")),
         SdkError::DispatchFailure(failure) if failure.is_user() => {
@@ -214,27 +226,6 @@ fn request_id<E>(error: &SdkError<E, HttpResponse>) -> Option<String> {
     }
 }
 
-/// The first error of this type in the chain of causes.
-pub(crate) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
-    std::iter::successors(Some(error), |&error| error.source()).find_map(<dyn StdError>::downcast_ref)
-}
-
-/// An error and its causes in one line, leaving out what the line says already.
-pub(crate) fn flatten(error: &(dyn StdError + 'static)) -> String {
-    let mut line = String::new();
-    for error in std::iter::successors(Some(error), |&error| error.source()) {
-        let text = one_line(&error.to_string());
-        if line.contains(&text) {
-            continue;
-        }
-        if !line.is_empty() {
-            line.push_str(": ");
-        }
-        line.push_str(&text);
-    }
-    line
-}
-
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -284,18 +275,5 @@ mod tests {
         ] {
             assert_eq!(kind(status, code), expected, "{status} {code:?}");
         }
-    }
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("{0}")]
-    struct Layer(&'static str, #[source] Option<Box<Layer>>);
-
-    #[test]
-    fn causes_in_one_line_without_repetitions() {
-        let error = Layer(
-            "io error: connect\n failed",
-            Some(Box::new(Layer("connect failed", Some(Box::new(Layer("refused", None)))))),
-        );
-        assert_eq!(flatten(&error), "io error: connect failed: refused");
     }
 }

@@ -228,6 +228,14 @@ async fn a_head_that_fails_without_explanation() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_refused_by_a_server_with_another_time() {
+    let server = Canned::start("403 Forbidden\r\ndate: Wed, 01 Jan 2020 00:30:00 GMT", "").await;
+    let error = server.bucket.head("a").await.unwrap_err();
+    assert_eq!(error.kind, BucketErrorKind::WrongClock, "{error}");
+    assert!(error.message.contains("the server's shows 2020-01-01T00:30:00Z"), "{error}");
+}
+
+#[tokio::test]
 async fn answers_that_are_not_from_s3() {
     for (status, kind) in [
         ("502 Bad Gateway", BucketErrorKind::Transient),
@@ -366,6 +374,28 @@ async fn a_truncated_body_is_never_taken_for_the_object() {
 
     server.faults().once(When::operation("GetObject"), Effect::TruncateBody { keep: 50_000 });
     assert_eq!(read_all(&bucket, "a", 100_000).await.unwrap().unwrap().1, body);
+    server.shutdown().await;
+}
+
+#[derive(Debug)]
+struct LateCredentials;
+
+impl ProvideCredentials for LateCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::ready(Err(CredentialsError::provider_timed_out(Duration::from_secs(5))))
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_are_late_are_transient() {
+    let (server, _) = stand_in().await;
+    let config = config(&server.s3_endpoint()).credentials_provider(LateCredentials);
+    let error = S3Bucket::with_config(config, options()).list("", None).await.unwrap_err();
+    assert_eq!(error.kind, BucketErrorKind::LateCredentials, "{error}");
+    assert!(error.is_transient() && server.faults().requests().is_empty());
     server.shutdown().await;
 }
 
