@@ -212,6 +212,12 @@ async fn ecr_by_the_steps_token() {
     push_base(&seed, &registry.repository("deploy"), "1", &["amd64"]).await;
     let proxy = Proxy::start(&registry.host).await;
     let aws = Proxy::start("127.0.0.1:1").await;
+    // How many requests fail yet, to each of STS and ECR: more than the SDK itself tries again.
+    let late = std::sync::Arc::new((std::sync::atomic::AtomicUsize::new(4), std::sync::atomic::AtomicUsize::new(4)));
+    let fails = |left: &std::sync::atomic::AtomicUsize| {
+        let one_less = |left: usize| left.checked_sub(1);
+        left.fetch_update(std::sync::atomic::Ordering::SeqCst, std::sync::atomic::Ordering::SeqCst, one_less).is_ok()
+    };
     let gives = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
     let giving = std::sync::Arc::clone(&gives);
     aws.act(move |call| {
@@ -219,6 +225,10 @@ async fn ecr_by_the_steps_token() {
         if header("x-amz-target").is_empty() {
             // STS: unsigned, since the token is the proof.
             assert_eq!(header("authorization"), "");
+            if fails(&late.0) {
+                let body = "<ErrorResponse><Error><Code>IDPCommunicationError</Code><Message>later</Message></Error></ErrorResponse>";
+                return Action::Answer(StatusCode::BAD_REQUEST, Vec::new(), body.to_owned());
+            }
             let body = "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleWithWebIdentityResult>\
                 <Credentials><AccessKeyId>ASIAOFTHEROLE</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>session</SessionToken>\
                 <Expiration>2100-01-01T00:00:00Z</Expiration></Credentials><AssumedRoleUser><Arn>arn:aws:sts::123456789012:assumed-role/push/x</Arn><AssumedRoleId>id</AssumedRoleId></AssumedRoleUser>\
@@ -229,6 +239,9 @@ async fn ecr_by_the_steps_token() {
         assert!(header("x-amz-target").ends_with(".GetAuthorizationToken"));
         assert!(header("authorization").contains("Credential=ASIAOFTHEROLE/"), "{}", header("authorization"));
         assert!(header("authorization").contains("/eu-central-1/ecr/"), "{}", header("authorization"));
+        if fails(&late.1) {
+            return Action::Answer(StatusCode::SERVICE_UNAVAILABLE, Vec::new(), String::new());
+        }
         if !giving.load(std::sync::atomic::Ordering::SeqCst) {
             let body = r#"{"__type": "AccessDeniedException", "message": "not authorized to perform: ecr:GetAuthorizationToken"}"#;
             return Action::Answer(StatusCode::BAD_REQUEST, json, body.to_owned());
@@ -252,8 +265,9 @@ async fn ecr_by_the_steps_token() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(ran.json()["result"], "cut");
     assert!(!ran.stderr.contains(PASSWORD) && !ran.stderr.contains("the-steps-token"));
-    // One login serves the whole run.
-    assert_eq!(aws.calls().len(), 2, "{:?}", aws.calls());
+    // Of STS and of ECR, four failures each were waited for. One login serves the whole run: the last request
+    // brought it. Credentials are asked for anew with each login.
+    assert_eq!(aws.calls().iter().filter(|call| call.headers.contains_key("x-amz-target")).count(), 5);
     pull_whole(&seed, &registry.repository("webapp").tagged("1.0.0".parse().unwrap())).await;
 
     gives.store(false, std::sync::atomic::Ordering::SeqCst);

@@ -3,8 +3,12 @@
 use std::io::Write as _;
 
 use aws_config::BehaviorVersion;
-use aws_config::web_identity_token::{StaticConfiguration, WebIdentityTokenCredentialsProvider};
+use aws_config::web_identity_token::StaticConfiguration;
+use aws_credentials::{Refusal, failure, flatten, wrong_clock};
 use aws_sdk_ecr::config::Region;
+use aws_sdk_ecr::config::http::HttpResponse;
+use aws_sdk_ecr::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_ecr::operation::get_authorization_token::GetAuthorizationTokenError;
 use base64::Engine as _;
 use deploy_config::{Secret, WebIdentity};
 
@@ -22,37 +26,24 @@ pub async fn credentials(
     let Some((account, region)) = ecr_host(host) else {
         return Err(AuthError::Aws(format!("{host} is not a registry of ECR")));
     };
-    let region = Region::new(region.to_owned());
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).region(region.clone());
-    // The SDK reads the token from a file alone; this one lives as long as the request.
-    let mut token_file = None;
-    if let Some(identity) = web_identity {
-        let file = token(identity)
-            .map_err(|error| AuthError::Aws(format!("the step's token could not be kept in a file: {error}")))?;
-        let provider_config = aws_config::provider_config::ProviderConfig::default().with_region(Some(region));
-        let provider = WebIdentityTokenCredentialsProvider::builder()
-            .configure(&provider_config)
-            .static_configuration(StaticConfiguration {
-                web_identity_token_file: file.path().to_owned(),
-                role_arn: identity.role.clone(),
-                session_name: identity.session.clone().unwrap_or_else(|| "image-tagger".to_owned()),
-            })
-            .build();
-        loader = loader.credentials_provider(provider);
-        token_file = Some(file);
-    }
+    let mut loader = aws_config::defaults(BehaviorVersion::latest());
     if let Some(endpoint) = endpoint {
         loader = loader.endpoint_url(endpoint);
     }
-    let client = aws_sdk_ecr::Client::new(&loader.load().await);
-    let answer = client.get_authorization_token().send().await;
+    // The SDK reads the token from a file alone; this one lives as long as the request.
+    let token_file = web_identity
+        .map(token)
+        .transpose()
+        .map_err(|error| AuthError::Aws(format!("the step's token could not be kept in a file: {error}")))?;
+    let role = web_identity.zip(token_file.as_ref()).map(|(identity, file)| StaticConfiguration {
+        web_identity_token_file: file.path().to_owned(),
+        role_arn: identity.role.clone(),
+        session_name: identity.session.clone().unwrap_or_else(|| "image-tagger".to_owned()),
+    });
+    let config = aws_credentials::load(loader, Region::new(region.to_owned()), role).await;
+    let answer = aws_sdk_ecr::Client::new(&config).get_authorization_token().send().await;
     drop(token_file);
-    let answer = answer.map_err(|error| {
-        AuthError::Aws(format!(
-            "GetAuthorizationToken for account {account} failed: {}. Check the AWS credentials, and that they allow ecr:GetAuthorizationToken",
-            causes(&error)
-        ))
-    })?;
+    let answer = answer.map_err(|error| auth_error(account, &error))?;
     let token = answer.authorization_data().first().and_then(|data| data.authorization_token());
     token.and_then(decode).ok_or_else(|| AuthError::Aws("the answer holds no login".to_owned()))
 }
@@ -73,13 +64,31 @@ fn decode(token: &str) -> Option<Credentials> {
     Some(Credentials::Basic { username: username.to_owned(), password: Secret::new(password) })
 }
 
-/// An error with its causes: the SDK's own text is but "service error".
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
+/// What a failed `GetAuthorizationToken` means.
+fn auth_error(account: &str, error: &SdkError<GetAuthorizationTokenError, HttpResponse>) -> AuthError {
+    let failed = |cause: &str| format!("GetAuthorizationToken for account {account} failed: {cause}");
+    if let Some(failure) = failure(error) {
+        let message = failed(&format!("no AWS credentials: {}", failure.message));
+        return if failure.is_transient { AuthError::AwsTransient(message) } else { AuthError::Aws(message) };
     }
-    text
+    let SdkError::ServiceError(service) = error else {
+        // Some status, but no answer of ECR's; or no answer at all, or not in time.
+        let is_lasting = matches!(error, SdkError::ConstructionFailure(_))
+            || error.raw_response().is_some_and(|response| matches!(response.status().as_u16(), 400..=407 | 409..=428));
+        let message = failed(&flatten(error));
+        return if is_lasting { AuthError::Aws(message) } else { AuthError::AwsTransient(message) };
+    };
+    let (code, text) = (service.err().code(), service.err().message().unwrap_or_default());
+    let date = service.raw().headers().get("date");
+    let refusal = Refusal { code, message: text, date, body: None };
+    if let Some(clock) = wrong_clock(&refusal, std::time::SystemTime::now()) {
+        return AuthError::Aws(failed(&clock));
+    }
+    let message = failed(&format!("{}: {text}", code.unwrap_or("no reason given")));
+    let status = service.raw().status().as_u16();
+    let is_throttled = code.is_some_and(|code| code.contains("Throttl") || code == "TooManyRequestsException");
+    if matches!(status, 408 | 429 | 500..) || is_throttled {
+        return AuthError::AwsTransient(message);
+    }
+    AuthError::Aws(format!("{message}. Check the AWS credentials, and that they allow ecr:GetAuthorizationToken"))
 }

@@ -43,11 +43,21 @@ pub enum AuthError {
     /// AWS gave no login.
     #[error("no login to ECR from AWS: {0}")]
     Aws(String),
+    /// AWS gave no login, and may give one at another attempt.
+    #[error("no login to ECR from AWS yet: {0}")]
+    AwsTransient(String),
     /// The registry is Amazon's, there is no login for it, and AWS is not asked by this build.
     #[error(
         "this build asks no AWS credentials (feature `ecr`): use docker's credential helper for ECR, or IMAGE_USERNAME and IMAGE_PASSWORD"
     )]
     NoEcr,
+}
+
+impl AuthError {
+    /// Whether another attempt may succeed.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::AwsTransient(_))
+    }
 }
 
 /// Where logins come from.

@@ -211,7 +211,11 @@ impl Sender {
             return Ok(credentials.clone());
         }
         let credentials = self.options.keychain.credentials(host).await;
-        let credentials = credentials.map_err(|error| task.error(RegistryErrorKind::Credentials, error.to_string()))?;
+        let credentials = credentials.map_err(|error| {
+            let late = error.is_transient();
+            let kind = if late { RegistryErrorKind::Transient } else { RegistryErrorKind::Credentials };
+            task.error(kind, error.to_string())
+        })?;
         known.insert(host.to_owned(), credentials.clone());
         Ok(credentials)
     }
