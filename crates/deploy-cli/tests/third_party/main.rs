@@ -26,6 +26,7 @@ mod program;
 mod promotion;
 mod proxy;
 mod releases;
+mod role;
 mod rules;
 mod site;
 mod target;

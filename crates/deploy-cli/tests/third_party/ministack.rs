@@ -17,7 +17,7 @@ use crate::process::{Server, free_port};
 use crate::proxy::Proxy;
 use crate::target::{Access, Target};
 
-const ACCOUNT: &str = "000000000000";
+pub(crate) const ACCOUNT: &str = "000000000000";
 const REGION: &str = "eu-central-1";
 /// Its root, whose signature it does not check. The program never has these keys.
 const ROOT: &str = "test";
@@ -169,6 +169,18 @@ impl Ministack {
     pub(crate) async fn set_policy(&self, user: &str, policy: &str) {
         let name = ("PolicyName", "deploy");
         self.iam(&[("Action", "PutUserPolicy"), ("UserName", user), name, ("PolicyDocument", policy)]).await;
+    }
+
+    /// Creates a role, which those whom `trust` names may take on.
+    pub(crate) async fn role(&self, name: &str, trust: &str, policy: &str) {
+        let role = ("RoleName", name);
+        self.iam(&[("Action", "CreateRole"), role, ("AssumeRolePolicyDocument", trust)]).await;
+        self.iam(&[("Action", "PutRolePolicy"), role, ("PolicyName", "deploy"), ("PolicyDocument", policy)]).await;
+    }
+
+    /// Where all its services are.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
 
     /// A request to IAM's query API.

@@ -35,6 +35,13 @@ impl Program {
         changed
     }
 
+    /// The same without one of its variables.
+    pub(crate) fn without(&self, name: &str) -> Self {
+        let mut changed = self.clone();
+        changed.environment.remove(name);
+        changed
+    }
+
     /// The same for a version of a site.
     pub(crate) fn site(&self, site: &Site, version: &str) -> Self {
         self.with("DEPLOY_SOURCE", site.folder.to_str().unwrap()).with("DEPLOY_VERSION", version)
