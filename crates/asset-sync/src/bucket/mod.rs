@@ -31,7 +31,7 @@ pub use read::read_all;
 pub(crate) use read::{Sink, hash_object, read_into};
 pub use resilient::{RequestCounts, Resilient, RetryPolicy};
 #[cfg(feature = "aws")]
-pub use s3::{S3Bucket, S3Options};
+pub use s3::{Encryption, S3Bucket, S3Options};
 
 /// S3 limits: a part is at least this long, the last one excepted.
 pub const MIN_PART_SIZE: u64 = 5 * 1024 * 1024;

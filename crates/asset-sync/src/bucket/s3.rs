@@ -39,10 +39,11 @@ mod put;
 mod tests;
 
 use body::{Progress, watched};
-pub use connect::S3Options;
 pub(crate) use connect::{CONNECT_TIMEOUT, behavior_version, direct_client};
+pub use connect::{Encryption, S3Options};
 use conversion::{
-    absent_breaks_condition, copy_source, etag, if_match, if_none_match, object_info, present, timestamp, with_headers,
+    absent_breaks_condition, copy_source, encryption, etag, if_match, if_none_match, object_info, present, timestamp,
+    with_headers,
 };
 use error::Context;
 
@@ -154,6 +155,7 @@ impl Bucket for S3Bucket {
             .client
             .list_objects_v2()
             .bucket(&self.options.bucket)
+            .set_expected_bucket_owner(self.options.expected_owner.clone())
             .encoding_type(EncodingType::Url)
             // Empty too: a policy's condition on `s3:prefix` fails where the parameter is absent.
             .prefix(prefix)
@@ -198,8 +200,13 @@ impl Bucket for S3Bucket {
 
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, BucketError> {
         let context = self.context("HeadObject", Some(key));
-        let request =
-            self.client.head_object().bucket(&self.options.bucket).key(key).checksum_mode(ChecksumMode::Enabled);
+        let request = self
+            .client
+            .head_object()
+            .bucket(&self.options.bucket)
+            .set_expected_bucket_owner(self.options.expected_owner.clone())
+            .key(key)
+            .checksum_mode(ChecksumMode::Enabled);
         match self.answer(context, Box::pin(request.send())).await {
             Ok(output) => object_info!(output, context).map(Some),
             Err(error) if error.kind == BucketErrorKind::NotFound => Ok(None),
@@ -209,8 +216,13 @@ impl Bucket for S3Bucket {
 
     async fn get(&self, key: &str) -> Result<Option<ObjectBody>, BucketError> {
         let context = self.context("GetObject", Some(key));
-        let request =
-            self.client.get_object().bucket(&self.options.bucket).key(key).checksum_mode(ChecksumMode::Enabled);
+        let request = self
+            .client
+            .get_object()
+            .bucket(&self.options.bucket)
+            .set_expected_bucket_owner(self.options.expected_owner.clone())
+            .key(key)
+            .checksum_mode(ChecksumMode::Enabled);
         let output = match self.answer(context, Box::pin(request.send())).await {
             Ok(output) => output,
             Err(error) if error.kind == BucketErrorKind::NotFound => return Ok(None),
@@ -240,8 +252,9 @@ impl Bucket for S3Bucket {
     async fn put(&self, spec: ObjectSpec<'_>, body: Bytes, condition: &Condition) -> Result<ETag, BucketError> {
         let context = self.context("PutObject", Some(spec.key));
         let progress = Progress::new(body.len());
-        let request = with_headers!(self.client.put_object(), spec.headers)
+        let request = with_headers!(self.client.put_object(), spec.headers, &self.options)
             .bucket(&self.options.bucket)
+            .set_expected_bucket_owner(self.options.expected_owner.clone())
             .key(spec.key)
             .checksum_sha256(spec.sha256.to_base64())
             .metadata(SHA256_METADATA, spec.sha256.to_string())
@@ -262,10 +275,12 @@ impl Bucket for S3Bucket {
         condition: &Condition,
     ) -> Result<ETag, BucketError> {
         let context = self.context("CopyObject", Some(spec.key));
-        let request = with_headers!(self.client.copy_object(), spec.headers)
+        let request = with_headers!(self.client.copy_object(), spec.headers, &self.options)
             .bucket(&self.options.bucket)
+            .set_expected_bucket_owner(self.options.expected_owner.clone())
             .key(spec.key)
             .copy_source(copy_source(source.bucket, source.key))
+            .set_expected_source_bucket_owner(self.options.expected_owner.clone())
             .set_copy_source_if_match(source.etag.map(ToString::to_string))
             .metadata_directive(MetadataDirective::Replace)
             // So that a copy of a multipart object has a checksum of its whole content.
@@ -286,8 +301,9 @@ impl Bucket for S3Bucket {
 
     async fn create_multipart(&self, spec: ObjectSpec<'_>) -> Result<String, BucketError> {
         let context = self.context("CreateMultipartUpload", Some(spec.key));
-        let request = with_headers!(self.client.create_multipart_upload(), spec.headers)
+        let request = with_headers!(self.client.create_multipart_upload(), spec.headers, &self.options)
             .bucket(&self.options.bucket)
+            .set_expected_bucket_owner(self.options.expected_owner.clone())
             .key(spec.key)
             .checksum_algorithm(ChecksumAlgorithm::Sha256)
             .checksum_type(ChecksumType::Composite)
@@ -310,6 +326,7 @@ impl Bucket for S3Bucket {
             .client
             .upload_part()
             .bucket(&self.options.bucket)
+            .set_expected_bucket_owner(self.options.expected_owner.clone())
             .key(key)
             .upload_id(upload_id)
             .part_number(number)
@@ -341,6 +358,7 @@ impl Bucket for S3Bucket {
             .client
             .complete_multipart_upload()
             .bucket(&self.options.bucket)
+            .set_expected_bucket_owner(self.options.expected_owner.clone())
             .key(key)
             .upload_id(upload_id)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
@@ -355,7 +373,13 @@ impl Bucket for S3Bucket {
 
     async fn abort_multipart(&self, key: &str, upload_id: &str) -> Result<(), BucketError> {
         let context = self.context("AbortMultipartUpload", Some(key));
-        let request = self.client.abort_multipart_upload().bucket(&self.options.bucket).key(key).upload_id(upload_id);
+        let request = self
+            .client
+            .abort_multipart_upload()
+            .bucket(&self.options.bucket)
+            .set_expected_bucket_owner(self.options.expected_owner.clone())
+            .key(key)
+            .upload_id(upload_id);
         match self.answer(context, Box::pin(request.send())).await {
             Err(error) if error.kind != BucketErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -378,7 +402,12 @@ impl Bucket for S3Bucket {
         // Not quiet: a key that the answer does not name must not pass for a deleted one.
         let delete = Delete::builder().set_objects(Some(objects)).quiet(false).build();
         let delete = delete.map_err(|error| context.error(BucketErrorKind::Invalid, flatten(&error)))?;
-        let request = self.client.delete_objects().bucket(&self.options.bucket).delete(delete);
+        let request = self
+            .client
+            .delete_objects()
+            .bucket(&self.options.bucket)
+            .set_expected_bucket_owner(self.options.expected_owner.clone())
+            .delete(delete);
         let output = self.answer(context, Box::pin(request.send())).await?;
 
         let mut outcomes: HashMap<&str, Result<(), (Option<&str>, Option<&str>)>> =

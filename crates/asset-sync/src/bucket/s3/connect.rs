@@ -36,6 +36,18 @@ pub(crate) fn direct_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https()
 }
 
+/// How a store encrypts what is written: the `x-amz-server-side-encryption` header and the one with the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Encryption {
+    /// With keys of S3 (`AES256`).
+    Aes256,
+    /// With a key of AWS KMS (`aws:kms`).
+    Kms {
+        /// The key's id, alias or ARN; S3 takes its own key of the account where there is none.
+        key_id: Option<String>,
+    },
+}
+
 /// Which bucket to use, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Options {
@@ -50,6 +62,12 @@ pub struct S3Options {
     /// time begins anew whenever the connection takes a piece of it, and is longer by a second for every
     /// [`SLOWEST_UPLOAD`](Self::SLOWEST_UPLOAD) bytes, of at most 4 MiB, that may wait in buffers.
     pub request_timeout: Duration,
+    /// How the store is asked to encrypt every object that is written; nothing leaves it to the bucket's default.
+    /// Objects that are there already stay as they are.
+    pub encryption: Option<Encryption>,
+    /// The 12 digits of the AWS account that the bucket, and the source of each copy, must belong to. Every
+    /// request names it, and S3 denies those to a bucket of another account.
+    pub expected_owner: Option<String>,
     /// Whether to connect directly, whatever proxy the environment names: for a server on this machine.
     pub direct: bool,
 }
@@ -67,6 +85,8 @@ impl S3Options {
             region: region.into(),
             force_path_style: false,
             request_timeout: Duration::from_secs(30),
+            encryption: None,
+            expected_owner: None,
             direct: false,
         }
     }

@@ -1,9 +1,11 @@
 //! Between the terms of the SDK and ours.
 
 use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::ServerSideEncryption;
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use super::{Encryption, S3Options};
 use crate::bucket::{BucketError, BucketErrorKind, Condition, ETag};
 
 /// Everything but what RFC 3986 leaves unreserved, and the slashes of a path.
@@ -90,9 +92,12 @@ pub(super) fn present(header: Option<&str>) -> Option<String> {
 
 /// The headers of an object, in the builders of the three requests that write one.
 macro_rules! with_headers {
-    ($request:expr, $headers:expr) => {{
+    ($request:expr, $headers:expr, $options:expr) => {{
         let headers: &Headers = $headers;
+        let (encryption, key_id) = encryption($options);
         $request
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(key_id)
             .content_type(&headers.content_type)
             .set_cache_control(headers.cache_control.clone())
             .set_content_encoding(headers.content_encoding.clone())
@@ -103,3 +108,13 @@ macro_rules! with_headers {
 }
 
 pub(super) use {object_info, with_headers};
+
+/// How an object is to be encrypted, and with which key. AWS rule: parts are encrypted as their upload was begun,
+/// and take no such headers.
+pub(super) fn encryption(options: &S3Options) -> (Option<ServerSideEncryption>, Option<String>) {
+    match &options.encryption {
+        None => (None, None),
+        Some(Encryption::Aes256) => (Some(ServerSideEncryption::Aes256), None),
+        Some(Encryption::Kms { key_id }) => (Some(ServerSideEncryption::AwsKms), key_id.clone()),
+    }
+}

@@ -227,6 +227,59 @@ async fn a_head_that_fails_without_explanation() {
     }
 }
 
+/// Each request of a bucket with these options, as its operation, method and header lines.
+async fn requests_with(options: S3Options) -> Vec<(&'static str, String)> {
+    let server = Canned::start("500 Internal Server Error", "").await;
+    let bucket = S3Bucket { client: server.bucket.client.clone(), options: Arc::new(options) };
+    let (headers, body) = (headers(), Bytes::from_static(b"content"));
+    let sha256 = Sha256::of(&body);
+    let spec = ObjectSpec { key: "a", headers: &headers, sha256 };
+    let part = UploadedPart { number: 1, etag: ETag::from("\"e\""), sha256 };
+    let source = CopySource { bucket: "archive", key: "b", etag: None };
+    let always = Condition::Always;
+    let failed = [
+        bucket.list("", None).await.is_err(),
+        bucket.head("a").await.is_err(),
+        bucket.get("a").await.is_err(),
+        bucket.put(spec, body.clone(), &always).await.is_err(),
+        bucket.copy(source, spec, &always).await.is_err(),
+        bucket.create_multipart(spec).await.is_err(),
+        bucket.upload_part("a", "id", 1, body, sha256).await.is_err(),
+        bucket.complete_multipart("a", "id", &[part], &always).await.is_err(),
+        bucket.abort_multipart("a", "id").await.is_err(),
+        bucket.delete(&[("a".to_owned(), None)]).await.is_err(),
+    ];
+    assert_eq!(failed, [true; 10]);
+    let names = ["list", "head", "get", "put", "copy", "create", "part", "complete", "abort", "delete"];
+    let requests = server.requests.lock().unwrap().clone();
+    assert_eq!(requests.len(), names.len());
+    names.into_iter().zip(requests).collect()
+}
+
+#[tokio::test]
+async fn every_write_asks_for_encryption_and_every_request_names_the_owner() {
+    let owner = "x-amz-expected-bucket-owner: 123456789012";
+    let (kms, key) =
+        ("x-amz-server-side-encryption: aws:kms", "x-amz-server-side-encryption-aws-kms-key-id: alias/site");
+    let (encryption, expected_owner) =
+        (Some(Encryption::Kms { key_id: Some("alias/site".into()) }), Some("123456789012".into()));
+    for (name, request) in requests_with(S3Options { encryption, expected_owner, ..options() }).await {
+        let has = |line: &str| request.lines().any(|one| one == line);
+        assert!(has(owner), "{name}: {request}");
+        let begins_an_object = matches!(name, "put" | "copy" | "create");
+        assert_eq!((has(kms), has(key)), (begins_an_object, begins_an_object), "{name}: {request}");
+        assert_eq!(has("x-amz-source-expected-bucket-owner: 123456789012"), name == "copy", "{name}: {request}");
+    }
+    let encryption = Some(Encryption::Aes256);
+    for (name, request) in requests_with(S3Options { encryption, ..options() }).await {
+        let has = request.lines().any(|line| line == "x-amz-server-side-encryption: AES256");
+        assert_eq!(has, matches!(name, "put" | "copy" | "create"), "{name}: {request}");
+    }
+    for (name, request) in requests_with(options()).await {
+        assert!(!request.contains("x-amz-server-side") && !request.contains("bucket-owner"), "{name}: {request}");
+    }
+}
+
 #[tokio::test]
 async fn a_head_that_is_refused_by_a_server_with_another_time() {
     let server = Canned::start("403 Forbidden\r\ndate: Wed, 01 Jan 2020 00:30:00 GMT", "").await;
