@@ -8,7 +8,7 @@ use std::process;
 use std::sync::Arc;
 
 use asset_sync::Deployer;
-use asset_sync::bucket::{Bucket, RetryPolicy, S3Bucket, S3Options};
+use asset_sync::bucket::{Bucket, Encryption, RetryPolicy, S3Bucket, S3Options};
 use asset_sync::cdn::{Cdn, CloudFront};
 use asset_sync::deploy::{ConditionalWrites, Options};
 use asset_sync::plan::{Adopt, InvalidationMode, MaxShrink, UrlPrefix};
@@ -163,6 +163,11 @@ fn s3_options(settings: &Settings) -> S3Options {
     S3Options {
         force_path_style: settings.force_path_style,
         request_timeout: settings.request_timeout,
+        encryption: settings.encryption.map(|encryption| match encryption {
+            deploy_config::Encryption::Aes256 => Encryption::Aes256,
+            deploy_config::Encryption::Kms => Encryption::Kms { key_id: settings.kms_key_id.clone() },
+        }),
+        expected_owner: settings.bucket_owner.clone(),
         ..S3Options::new(&settings.bucket, &settings.region)
     }
 }

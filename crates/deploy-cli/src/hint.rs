@@ -5,7 +5,7 @@ use asset_sync::cdn::{CdnError, CdnErrorKind};
 use asset_sync::site::{Finding, FindingKind, ScanError, ScanProblem};
 use asset_sync::verify::Fault;
 use asset_sync::{Conflict, Error, ErrorClass, NotVerified, Refusal};
-use deploy_config::Settings;
+use deploy_config::{Encryption, Settings};
 
 /// What a hint must know of the run besides the error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +16,10 @@ pub(crate) struct Surroundings {
     pub(crate) prefix: String,
     /// The bucket of the state area, where it is not the target's.
     pub(crate) state_bucket: Option<String>,
+    /// How the store is asked to encrypt what is written.
+    pub(crate) encryption: Option<Encryption>,
+    /// The account that the buckets must belong to.
+    pub(crate) bucket_owner: Option<String>,
     /// Names of the variables with credentials, or ways to them, that are set.
     pub(crate) credential_variables: Vec<&'static str>,
     /// The address of the S3 server, where it is not AWS's.
@@ -28,6 +32,8 @@ impl Surroundings {
             region: settings.region.clone(),
             prefix: settings.prefix.clone(),
             state_bucket: settings.state_bucket.clone(),
+            encryption: settings.encryption,
+            bucket_owner: settings.bucket_owner.clone(),
             credential_variables,
             endpoint,
         }
@@ -216,6 +222,11 @@ fn bucket_hint(error: &BucketError, around: &Surroundings) -> Option<String> {
         ),
         BucketErrorKind::WrongClock => Some(SET_CLOCK.to_owned()),
         BucketErrorKind::Denied => Some(denied_on_bucket(error, around)),
+        // S3's codes for a key that does not exist, is disabled or is of another account (aws/aws-cli#4507).
+        BucketErrorKind::Invalid if error.message.starts_with("KMS.") => Some(match around.encryption {
+            Some(Encryption::Kms) => "Check DEPLOY_SSE_KMS_KEY_ID: S3 looks for the key in the bucket's region and, where it is no ARN, in the account of the credentials".to_owned(),
+            _ => "It is about the key that the bucket encrypts with by default; DEPLOY_SSE and DEPLOY_SSE_KMS_KEY_ID name another".to_owned(),
+        }),
         BucketErrorKind::Invalid => around.endpoint.as_ref().map(|url| {
             format!(
                 "The server is {url} (AWS_ENDPOINT_URL_S3). Many that are not AWS's need DEPLOY_FORCE_PATH_STYLE=true"
@@ -282,8 +293,13 @@ fn actions(operation: &str) -> &'static [&'static str] {
 
 fn denied_on_bucket(error: &BucketError, around: &Surroundings) -> String {
     let arn = format!("arn:{}:s3:::{}", around.partition(), error.bucket);
+    let owner = match &around.bucket_owner {
+        // S3 says no more than Access Denied.
+        Some(account) => format!(". The bucket must belong to the account {account} (DEPLOY_BUCKET_OWNER)"),
+        None => String::new(),
+    };
     if error.operation.starts_with("List") || error.operation == "HeadBucket" {
-        return format!("{}. {NOT_DENIED}", statement(&["s3:ListBucket"], &arn));
+        return format!("{}. {NOT_DENIED}{owner}", statement(&["s3:ListBucket"], &arn));
     }
     // A state bucket of its own is not laid out by the target's prefix.
     let prefix =
@@ -293,8 +309,17 @@ fn denied_on_bucket(error: &BucketError, around: &Surroundings) -> String {
     } else {
         ""
     };
+    let encryption = match (error.operation, around.encryption) {
+        ("PutObject" | "CopyObject" | "CreateMultipartUpload", None) => {
+            ". If that policy demands encryption, set DEPLOY_SSE to AES256 or aws:kms"
+        }
+        ("PutObject" | "CopyObject" | "CreateMultipartUpload", Some(_)) => {
+            ". If that policy demands another encryption, see DEPLOY_SSE and DEPLOY_SSE_KMS_KEY_ID"
+        }
+        _ => "",
+    };
     let allow = statement(actions(error.operation), &format!("{arn}/{prefix}*"));
-    format!("{allow}. {NOT_DENIED}{kms}")
+    format!("{allow}. {NOT_DENIED}{encryption}{owner}{kms}")
 }
 
 const NOT_DENIED: &str = "The bucket's own policy must not deny it";

@@ -11,6 +11,8 @@ fn around() -> Surroundings {
         region: "eu-central-1".into(),
         prefix: "app/".into(),
         state_bucket: Some("history".into()),
+        encryption: None,
+        bucket_owner: None,
         credential_variables: vec!["AWS_ACCESS_KEY_ID"],
         endpoint: None,
     }
@@ -50,7 +52,7 @@ fn of(error: &Error) -> String {
 #[test]
 fn permissions_are_named_by_action_and_resource() {
     let denied = |operation| of(&bucket(BucketErrorKind::Denied, operation));
-    assert_snapshot!(denied("PutObject"), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it"#);
+    assert_snapshot!(denied("PutObject"), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it. If that policy demands encryption, set DEPLOY_SSE to AES256 or aws:kms"#);
     assert_snapshot!(denied("ListObjectsV2"), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": "arn:aws:s3:::webapp"}. The bucket's own policy must not deny it"#);
     assert_snapshot!(denied("GetObject"), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it"#);
     assert_snapshot!(denied("DeleteObjects"), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:DeleteObject", "s3:GetObject"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it"#);
@@ -71,7 +73,7 @@ fn a_state_bucket_and_a_key_are_named_too() {
     };
     let mut around = around();
     around.region = "cn-north-1".into();
-    assert_snapshot!(bucket_hint(&error, &around).unwrap(), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "arn:aws-cn:s3:::history/*"}. The bucket's own policy must not deny it. The bucket's KMS key asks for kms:GenerateDataKey and kms:Decrypt"#);
+    assert_snapshot!(bucket_hint(&error, &around).unwrap(), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "arn:aws-cn:s3:::history/*"}. The bucket's own policy must not deny it. If that policy demands encryption, set DEPLOY_SSE to AES256 or aws:kms. The bucket's KMS key asks for kms:GenerateDataKey and kms:Decrypt"#);
     error.kind = BucketErrorKind::NoSuchBucket;
     around.endpoint = Some("http://127.0.0.1:3900".into());
     assert_snapshot!(bucket_hint(&error, &around).unwrap(), @r#"Check DEPLOY_STATE_BUCKET, which is "history", at http://127.0.0.1:3900 (AWS_ENDPOINT_URL_S3)"#);
@@ -85,6 +87,32 @@ fn configuration_is_named_by_variable() {
     assert_snapshot!(of(&cdn(CdnErrorKind::NoSuchDistribution)), @r#"Check DEPLOY_DISTRIBUTION_IDS: these credentials know no distribution "E1ABC". Ids begin with E and are not domain names"#);
     assert_snapshot!(of(&bucket(BucketErrorKind::Credentials, "ListObjectsV2")), @"The AWS SDK looks, in this order, at AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), AWS_PROFILE, AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN, AWS_CONTAINER_CREDENTIALS_FULL_URI, and the instance. Set are AWS_ACCESS_KEY_ID");
     assert_eq!(of(&cdn(CdnErrorKind::Credentials)), of(&bucket(BucketErrorKind::Credentials, "ListObjectsV2")));
+}
+
+#[test]
+fn what_a_bucket_may_demand_is_named() {
+    let around =
+        Surroundings { encryption: Some(Encryption::Kms), bucket_owner: Some("123456789012".into()), ..around() };
+    let denied = |operation| hint(&bucket(BucketErrorKind::Denied, operation), &around).unwrap();
+    let ends = |hint: String, end: &str| assert!(hint.ends_with(end), "{hint}");
+    ends(
+        denied("CreateMultipartUpload"),
+        "must not deny it. If that policy demands another encryption, see DEPLOY_SSE and DEPLOY_SSE_KMS_KEY_ID. The bucket must belong to the account 123456789012 (DEPLOY_BUCKET_OWNER)",
+    );
+    for operation in ["GetObject", "ListObjectsV2", "DeleteObjects"] {
+        ends(
+            denied(operation),
+            "must not deny it. The bucket must belong to the account 123456789012 (DEPLOY_BUCKET_OWNER)",
+        );
+    }
+    let no_key = |encryption| {
+        let around = Surroundings { encryption, ..Surroundings::default() };
+        let Error::Bucket(mut error) = bucket(BucketErrorKind::Invalid, "PutObject") else { unreachable!() };
+        error.message = "KMS.NotFoundException: Invalid keyId alias/site".into();
+        bucket_hint(&error, &around).unwrap()
+    };
+    assert_snapshot!(no_key(Some(Encryption::Kms)), @"Check DEPLOY_SSE_KMS_KEY_ID: S3 looks for the key in the bucket's region and, where it is no ARN, in the account of the credentials");
+    assert_snapshot!(no_key(None), @"It is about the key that the bucket encrypts with by default; DEPLOY_SSE and DEPLOY_SSE_KMS_KEY_ID name another");
 }
 
 #[test]
@@ -278,7 +306,7 @@ fn every_class_of_failure_names_cause_place_and_next_step() {
     NotPermitted: GetObject on webapp/app/index.html: the clock of this machine is wrong (request 4442587FB7D0A2F9)
       Set the clock of the machine, or node, that this runs on, for instance by NTP. AWS takes requests that were signed up to 15 minutes away from its own time
     NotPermitted: PutObject on webapp/app/index.html: AccessDenied: Access Denied (request 4442587FB7D0A2F9)
-      Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it
+      Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it. If that policy demands encryption, set DEPLOY_SSE to AES256 or aws:kms
     NotPermitted: ListObjectsV2 on webapp: AccessDenied: Access Denied (request 4442587FB7D0A2F9)
       Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": "arn:aws:s3:::webapp"}. The bucket's own policy must not deny it
     NotPermitted: DeleteObjects on webapp/app/index.html: AccessDenied: Access Denied (request 4442587FB7D0A2F9)

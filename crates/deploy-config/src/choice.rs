@@ -45,6 +45,16 @@ choice! {
 }
 
 choice! {
+    /// How the store is asked to encrypt what is written (`DEPLOY_SSE`), in the words of S3.
+    Encryption {
+        /// With keys of S3.
+        Aes256 = "AES256",
+        /// With a key of AWS KMS.
+        Kms = "aws:kms",
+    }
+}
+
+choice! {
     /// What is done with source maps (`DEPLOY_SOURCE_MAPS`).
     SourceMaps {
         /// They are deployed.

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::choice::{Adopt, ConditionalWrites, Invalidation, Log, OnFailure, SourceMaps, Verify};
+use crate::choice::{Adopt, ConditionalWrites, Encryption, Invalidation, Log, OnFailure, SourceMaps, Verify};
 use crate::environment::Environment;
 use crate::format::{Format as _, Region, show_duration, show_size};
 use crate::image_settings::Secret;
@@ -14,8 +14,8 @@ use crate::problem::{Fault, Problem, Problems, Report, Warning};
 use crate::variable::{Presence, Program, Variable};
 use crate::variables::{
     AWS_DEFAULT_REGION, AWS_REGION, DEPLOY_BUFFER, DEPLOY_LEASE, DEPLOY_LEASE_WAIT, DEPLOY_PART_SIZE, DEPLOY_PREFIX,
-    DEPLOY_PUBLIC_URL, DEPLOY_REGION, DEPLOY_REQUEST_TIMEOUT, DEPLOY_SOURCE, DEPLOY_STATE_BUCKET, DEPLOY_STATE_PREFIX,
-    DEPLOY_URL_PREFIX, DEPLOY_VERSION, DeployInputs,
+    DEPLOY_PUBLIC_URL, DEPLOY_REGION, DEPLOY_REQUEST_TIMEOUT, DEPLOY_SOURCE, DEPLOY_SSE_KMS_KEY_ID,
+    DEPLOY_STATE_BUCKET, DEPLOY_STATE_PREFIX, DEPLOY_URL_PREFIX, DEPLOY_VERSION, DeployInputs,
 };
 
 /// What a command cannot do without, beside bucket and region.
@@ -59,6 +59,12 @@ pub struct Settings {
     pub region: String,
     /// Whether the bucket's name goes into the path.
     pub force_path_style: bool,
+    /// How the store is asked to encrypt what is written.
+    pub encryption: Option<Encryption>,
+    /// The KMS key to encrypt with; only where `encryption` is [`Encryption::Kms`].
+    pub kms_key_id: Option<String>,
+    /// The account that every bucket must belong to: 12 digits.
+    pub bucket_owner: Option<String>,
     /// The distributions to invalidate: letters and digits, none twice; may be empty.
     pub distribution_ids: Vec<String>,
     /// Which paths are invalidated.
@@ -239,6 +245,14 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
         sdk_region(environment, report)
     };
     let force_path_style = given.deploy_force_path_style.required(report);
+    let encryption = given.deploy_sse.optional(report);
+    let kms_key_id = given.deploy_sse_kms_key_id.optional(report);
+    let bucket_owner = given.deploy_bucket_owner.optional(report);
+    let is_other = encryption.map_or(!given.deploy_sse.is_given(), |encryption| encryption != Encryption::Kms);
+    if kms_key_id.is_some() && is_other {
+        let reason = "is a KMS key, and DEPLOY_SSE is not aws:kms. Set DEPLOY_SSE=aws:kms, or leave the key out";
+        report.conflict(&DEPLOY_SSE_KMS_KEY_ID, reason.to_owned());
+    }
 
     let distribution_ids = given.deploy_distribution_ids.optional(report).unwrap_or_default();
     let invalidation = given.deploy_invalidation.required(report);
@@ -368,6 +382,9 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
         url_prefix: url_prefix?,
         region: region?,
         force_path_style: force_path_style?,
+        encryption,
+        kms_key_id,
+        bucket_owner,
         distribution_ids,
         invalidation: invalidation?,
         invalidation_timeout: invalidation_timeout?,

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 
 use deploy_config::variables::{DEPLOY_BUCKET, DEPLOY_REGION, DEPLOY_SOURCE, DEPLOY_VERSION};
-use deploy_config::{Environment, Program, Requirements, Settings, Warning};
+use deploy_config::{Encryption, Environment, Program, Requirements, Settings, Warning};
 
 type Vars = Vec<(OsString, OsString)>;
 
@@ -61,6 +61,9 @@ fn every_mistake_is_named_at_once() {
         ("DEPLOY_URL_PREFIX", "https://example.com/app"),
         ("AWS_REGION", "Frankfurt"),
         ("DEPLOY_FORCE_PATH_STYLE", "maybe"),
+        ("DEPLOY_SSE", "SSE-S3"),
+        ("DEPLOY_SSE_KMS_KEY_ID", "a key"),
+        ("DEPLOY_BUCKET_OWNER", "1234-5678-9012"),
         ("DEPLOY_DISTRIBUTION_IDS", "E2AAA, E2BBB, E2AAA"),
         ("DEPLOY_INVALIDATION", "some"),
         ("DEPLOY_INVALIDATION_TIMEOUT", "900"),
@@ -93,6 +96,9 @@ fn every_mistake_is_named_at_once() {
     DEPLOY_PREFIX: is "app//v2": it has an empty segment; write single slashes
     DEPLOY_URL_PREFIX: is "https://example.com/app": write the path alone, without scheme and host
     DEPLOY_FORCE_PATH_STYLE: is "maybe": write true or false
+    DEPLOY_SSE: is "SSE-S3": write AES256 or aws:kms
+    DEPLOY_SSE_KMS_KEY_ID: is "a key": write a key's id, `alias/` and its alias, or the ARN of either
+    DEPLOY_BUCKET_OWNER: is "1234-5678-9012": write the 12 digits of an AWS account's id, without hyphens
     DEPLOY_DISTRIBUTION_IDS: is "E2AAA, E2BBB, E2AAA": entry 3 repeats an earlier one; name each id once
     DEPLOY_INVALIDATION: is "some": write exact, variants or all
     DEPLOY_INVALIDATION_TIMEOUT: is "900": it has no unit; write one, such as `90s` for seconds or `15m` for minutes
@@ -127,6 +133,18 @@ fn values_that_do_not_go_together() {
     DEPLOY_PART_SIZE: is 128MiB, and must be at most DEPLOY_BUFFER, which is 64MiB
     DEPLOY_REQUEST_TIMEOUT: is 2m, and must be shorter than DEPLOY_LEASE, which is 1m
     ");
+    for also in [&[][..], &[("DEPLOY_SSE", "AES256")]] {
+        let key = [&[("DEPLOY_SSE_KMS_KEY_ID", "alias/site")], also].concat();
+        assert_eq!(
+            problems(complete(&key)),
+            "DEPLOY_SSE_KMS_KEY_ID: is a KMS key, and DEPLOY_SSE is not aws:kms. Set DEPLOY_SSE=aws:kms, or leave the key out"
+        );
+    }
+    let whole =
+        [("DEPLOY_SSE_KMS_KEY_ID", "alias/site"), ("DEPLOY_SSE", "aws:kms"), ("DEPLOY_BUCKET_OWNER", "123456789012")];
+    let (whole, _) = settings(complete(&whole));
+    assert_eq!((whole.encryption, whole.kms_key_id.as_deref()), (Some(Encryption::Kms), Some("alias/site")));
+    assert_eq!(whole.bucket_owner.as_deref(), Some("123456789012"));
     let vars = complete(&[
         ("DEPLOY_PREFIX", "app"),
         ("DEPLOY_STATE_PREFIX", "app/.deploy"),
@@ -212,6 +230,9 @@ fn the_defaults() {
         url_prefix: "/",
         region: "us-east-1",
         force_path_style: false,
+        encryption: None,
+        kms_key_id: None,
+        bucket_owner: None,
         distribution_ids: [],
         invalidation: Exact,
         invalidation_timeout: 900s,
@@ -338,6 +359,9 @@ fn the_table() {
       DEPLOY_URL_PREFIX                       /app/                           derived      The URL path under which the distribution serves the prefix
       DEPLOY_REGION                           eu-central-1                    derived      The bucket's region
       DEPLOY_FORCE_PATH_STYLE                 false                           default      Whether the bucket's name goes into the path, not the host name
+      DEPLOY_SSE                              (not set)                       -            How S3 is asked to encrypt what is written
+      DEPLOY_SSE_KMS_KEY_ID                   (not set)                       -            The KMS key to encrypt with
+      DEPLOY_BUCKET_OWNER                     (not set)                       -            The AWS account that the bucket must belong to
 
     What differs between environments
       DEPLOY_VALUES_PREFIX                    WEBAPP_                         default      What the names of variables for the site begin with

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 
 pub(crate) use amount::{ByteSize, DurationBetween, Share, WholeNumber, show_duration, show_size};
 pub(crate) use image::{ImageReference, ImageRepository, RegistryHosts};
-pub(crate) use name::{BucketName, DistributionIds, HeaderLine, Label, NamePrefix, Region};
+pub(crate) use name::{AccountId, BucketName, DistributionIds, HeaderLine, KmsKey, Label, NamePrefix, Region};
 pub(crate) use path::{FileKey, FilePath, Globs, HttpUrl, KeyPrefix, UrlPath};
 
 use crate::choice::Choice;

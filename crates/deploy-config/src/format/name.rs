@@ -70,6 +70,53 @@ impl Format for Region {
     }
 }
 
+/// The id of an AWS account.
+#[derive(Debug)]
+pub(crate) struct AccountId;
+
+impl Format for AccountId {
+    type Value = String;
+
+    fn describe(&self) -> String {
+        "12 digits".to_owned()
+    }
+
+    fn parse(&self, text: &str) -> Result<String, String> {
+        if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            Ok(text.to_owned())
+        } else {
+            Err("write the 12 digits of an AWS account's id, without hyphens".to_owned())
+        }
+    }
+}
+
+/// A key of AWS KMS, as S3 takes it: by its id, its alias or the ARN of either.
+#[derive(Debug)]
+pub(crate) struct KmsKey;
+
+impl Format for KmsKey {
+    type Value = String;
+
+    fn describe(&self) -> String {
+        "id, alias (`alias/…`) or ARN of a KMS key".to_owned()
+    }
+
+    fn parse(&self, text: &str) -> Result<String, String> {
+        // AWS rule: key ids are UUIDs, or begin with `mrk-`; aliases have letters, digits, `/`, `_` and `-`.
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-".contains(&byte);
+        let is_id = |text: &str| !text.is_empty() && text.bytes().all(allowed);
+        let resource = match text.strip_prefix("arn:") {
+            None => Some(text),
+            Some(rest) => rest.split_once(":kms:").and_then(|(_, rest)| rest.splitn(3, ':').nth(2)),
+        };
+        if resource.is_some_and(is_id) {
+            Ok(text.to_owned())
+        } else {
+            Err("write a key's id, `alias/` and its alias, or the ARN of either".to_owned())
+        }
+    }
+}
+
 /// A short name of the user's own making: a version, an environment.
 #[derive(Debug)]
 pub(crate) struct Label;
@@ -199,6 +246,26 @@ mod tests {
         );
         let error = BucketName.parse("arn:aws:s3:::site").unwrap_err();
         assert!(error.starts_with("an ARN is not supported"), "{error}");
+    }
+
+    #[test]
+    fn accounts_and_keys() {
+        assert!(AccountId.parse("012345678901").is_ok());
+        for bad in ["12345678901", "1234567890123", "1234-5678-9012", "12345678901a", "١٢٣٤٥٦"] {
+            assert!(AccountId.parse(bad).is_err(), "{bad}");
+        }
+        for key in [
+            "1234abcd-12ab-34cd-56ef-1234567890ab",
+            "mrk-1234abcd12ab34cd56ef1234567890ab",
+            "alias/webapp/production",
+            "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+            "arn:aws-cn:kms:cn-north-1:123456789012:alias/aws/s3",
+        ] {
+            assert_eq!(KmsKey.parse(key), Ok(key.to_owned()));
+        }
+        for bad in ["a key", "alias:x", "arn:aws:s3:::site", "arn:aws:kms:eu-central-1:123456789012:", "schlüssel"] {
+            assert!(KmsKey.parse(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The variables of `deploy`.
 
 use super::{declare, declare_inputs};
-use crate::choice::{Adopt, ConditionalWrites, Invalidation, Log, OnFailure, SourceMaps, Verify};
+use crate::choice::{Adopt, ConditionalWrites, Encryption, Invalidation, Log, OnFailure, SourceMaps, Verify};
 use crate::format::{
-    BucketName, ByteSize, DistributionIds, DurationBetween, FileKey, FilePath, Globs, HeaderLine, HttpUrl, KeyPrefix,
-    Label, NamePrefix, OneOf, Region, Share, Switch, UrlPath, WholeNumber,
+    AccountId, BucketName, ByteSize, DistributionIds, DurationBetween, FileKey, FilePath, Globs, HeaderLine, HttpUrl,
+    KeyPrefix, KmsKey, Label, NamePrefix, OneOf, Region, Share, Switch, UrlPath, WholeNumber,
 };
 use crate::variable::{Group, Owner, Presence, Program, Reader, Variable};
 
@@ -145,6 +145,34 @@ declare_inputs! {
         details: "Many S3 servers other than AWS's need it, together with `AWS_ENDPOINT_URL_S3`.",
         presence: Presence::Default("false"),
         example: "true",
+    }
+    DEPLOY_SSE as deploy_sse: OneOf<Encryption> = OneOf::<Encryption>::new(),
+    "How S3 is asked to encrypt what is written" {
+        group: Group::Target,
+        details: "Set it where a bucket's policy denies writes that do not ask for encryption. It goes with every \
+            object that is written, the state area's too: `AES256` is by keys of S3, `aws:kms` by a key of AWS KMS. \
+            Objects that are there already stay as they are until they are written again.",
+        presence: Presence::Optional("the bucket's own default holds"),
+        example: "aws:kms",
+        read_by: WRITERS,
+    }
+    DEPLOY_SSE_KMS_KEY_ID as deploy_sse_kms_key_id: KmsKey = KmsKey,
+    "The KMS key to encrypt with" {
+        group: Group::Target,
+        details: "Only with `DEPLOY_SSE=aws:kms`. Policies compare it with the key's ARN. The deployer needs \
+            `kms:GenerateDataKey` and `kms:Decrypt` on the key: [IAM](iam.md).",
+        presence: Presence::Optional("with `aws:kms` it is the key that AWS keeps for S3 in the account"),
+        example: "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        read_by: WRITERS,
+    }
+    DEPLOY_BUCKET_OWNER as deploy_bucket_owner: AccountId = AccountId,
+    "The AWS account that the bucket must belong to" {
+        group: Group::Target,
+        details: "Every request names it, those to `DEPLOY_STATE_BUCKET` too, and S3 denies requests to a bucket of \
+            another account (exit code 3). It guards against a bucket that was deleted and that somebody else \
+            created anew under its name.",
+        presence: Presence::Optional("the account is not checked"),
+        example: "123456789012",
     }
 
     DEPLOY_VALUES_PREFIX as deploy_values_prefix: NamePrefix = NamePrefix,
