@@ -35,8 +35,8 @@ const LOAD_TIMEOUT: Duration = Duration::from_mins(2);
 /// Loads a configuration with the credentials of `role`, or else of the first source that has any, in the
 /// order of the SDK: environment, profile, web identity, container, instance.
 ///
-/// Requests no credentials yet. The SDK's identity cache keeps no failure, so each request after a failed
-/// one asks the sources again.
+/// Requests no credentials yet. The SDK's identity cache keeps no failure: a request after a failed one asks the
+/// sources again, unless a transient failure was met less than half a second before.
 pub async fn load(loader: ConfigLoader, region: Region, role: Option<StaticConfiguration>) -> SdkConfig {
     let config = loader.region(region.clone()).no_credentials().load().await;
     let mut of_providers = ProviderConfig::default().with_region(Some(region.clone()));

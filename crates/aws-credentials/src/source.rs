@@ -1,6 +1,7 @@
 //! One place that credentials come from.
 
 use std::env;
+use std::error::Error as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +24,7 @@ use crate::error::{Failure, flatten, one_line};
 
 /// How long one source may take, its own retries included. Less than a request may take by default, so that
 /// its error is the one that is reported.
-const TIMEOUT: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 const INSTANCE: &str = "http://169.254.169.254";
 const CONTAINER: &str = "http://169.254.170.2";
@@ -96,14 +97,13 @@ impl Source {
 
     fn missing(&self, error: &CredentialsError) -> Missing {
         let is_not_loaded = matches!(error, CredentialsError::CredentialsNotLoaded(_));
-        let unreachable = is_unreachable(error);
-        if is_not_loaded && !(unreachable && self.is_asked_for()) {
-            let reason = if unreachable {
-                "cannot be reached".to_owned()
-            } else {
-                std::error::Error::source(error).map_or_else(|| one_line(&error.to_string()), flatten)
-            };
+        let is_silent = is_unreachable(error) || matches!(error, CredentialsError::ProviderTimedOut(_));
+        if is_not_loaded && !is_silent {
+            let reason = error.source().map_or_else(|| one_line(&error.to_string()), flatten);
             return Missing::NotConfigured(format!("{}: {reason}", self.kind.name()));
+        }
+        if is_silent && !self.is_asked_for() {
+            return Missing::NotConfigured(format!("{}: nothing answers at {}", self.kind.name(), self.place()));
         }
         let place = self.place();
         if let Some(problem) = self.token_file().and_then(|file| problem_of(&file)) {
@@ -234,6 +234,9 @@ mod tests {
     fn an_instance_that_nobody_configured_is_not_waited_for() {
         let unreachable = || CredentialsError::not_loaded(ConnectorError::io("no route to host".into()));
         assert_eq!(failed(Kind::Instance, &unreachable()), None);
+        let silent = CredentialsError::provider_timed_out(TIMEOUT);
+        assert_eq!(failed(Kind::Instance, &silent), None);
+        assert!(failed(Kind::Container, &silent).unwrap().is_transient);
         // A profile whose `credential_source` is the instance.
         assert!(failed(Kind::Profile, &unreachable()).unwrap().is_transient);
         assert_eq!(failed(Kind::Profile, &CredentialsError::not_loaded("no profile")), None);
