@@ -96,6 +96,7 @@ async fn lasting_failures_are_not_retried() {
         BucketErrorKind::NotFound,
         BucketErrorKind::Denied,
         BucketErrorKind::Credentials,
+        BucketErrorKind::WrongClock,
         BucketErrorKind::WrongRegion,
         BucketErrorKind::PreconditionFailed,
         BucketErrorKind::ContentMismatch,
@@ -377,8 +378,11 @@ async fn throttling_lowers_the_limit_and_successes_raise_it_again() {
     bucket.head("a").await.unwrap();
     assert_eq!(bucket.limit(), 8);
     // A failure that says nothing about the load leaves it as it is.
-    fail_first(&store, "HeadObject", 1, RESET);
-    bucket.head("a").await.unwrap();
+    let late = MemoryFault::Before(BucketErrorKind::LateCredentials);
+    for fault in [RESET, RESET, late, late] {
+        fail_first(&store, "HeadObject", 4, fault);
+        bucket.head("a").await.unwrap();
+    }
     assert_eq!(bucket.limit(), 8);
     store.clear_faults();
     for _ in 0..200 {
