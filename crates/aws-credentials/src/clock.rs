@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use jiff::fmt::{rfc2822, strtime};
 use jiff::{Timestamp, Unit, civil, tz};
 
+use crate::error::one_line;
+
 /// By how much S3 lets clocks differ: `MaxAllowedSkewMilliseconds` of its answers is 900000.
 const ALLOWED: jiff::SignedDuration = jiff::SignedDuration::from_mins(15);
 
@@ -49,7 +51,7 @@ pub fn wrong_clock(refusal: &Refusal<'_>, now: SystemTime) -> Option<String> {
             None => "the server does not say its time".to_owned(),
         };
         let said = match refusal.code {
-            Some(code) => format!(" ({code}: {})", refusal.message),
+            Some(code) => format!(" ({code}: {})", one_line(refusal.message)),
             None => String::new(),
         };
         format!("the clock of this machine is wrong: it shows {}, {of_server}{said}", whole(now))
@@ -88,12 +90,12 @@ mod tests {
 
     #[test]
     fn both_times_are_named() {
-        let message = "The difference between the request time and the current time is too large.";
+        let message = "The difference between the request time\nand the current time is too large.";
         let body = "<Error><Code>RequestTimeTooSkewed</Code><RequestTime>20261125T120000Z</RequestTime><ServerTime>2026-11-25T12:20:00Z</ServerTime></Error>";
         let date = Some("Wed, 25 Nov 2026 11:00:00 GMT");
         let both = told(Some("RequestTimeTooSkewed"), message, date, Some(body)).unwrap();
         assert!(both.contains("it shows 2026-11-25T12:00:00Z, the server's shows 2026-11-25T12:20:00Z"), "{both}");
-        assert!(both.contains("20m behind"), "{both}");
+        assert!(both.contains("20m behind") && !both.contains('\n'), "{both}");
         let header = told(Some("RequestTimeTooSkewed"), message, date, None).unwrap();
         assert!(header.contains("2026-11-25T11:00:00Z. It is 1h ahead"), "{header}");
         let neither = told(Some("RequestTimeTooSkewed"), message, None, None).unwrap();

@@ -20,7 +20,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use url::Url;
 
 use crate::cause::{Cause, cause, is_unreachable};
-use crate::error::{Failure, flatten, one_line};
+use crate::error::{Failure, flatten};
 
 /// How long one source may take, its own retries included. Less than a request may take by default, so that
 /// its error is the one that is reported.
@@ -99,7 +99,7 @@ impl Source {
         let is_not_loaded = matches!(error, CredentialsError::CredentialsNotLoaded(_));
         let is_silent = is_unreachable(error) || matches!(error, CredentialsError::ProviderTimedOut(_));
         if is_not_loaded && !is_silent {
-            let reason = error.source().map_or_else(|| one_line(&error.to_string()), flatten);
+            let reason = error.source().map_or_else(|| format!("none in {}", self.place()), flatten);
             return Missing::NotConfigured(format!("{}: {reason}", self.kind.name()));
         }
         if is_silent && !self.is_asked_for() {
@@ -112,6 +112,11 @@ impl Source {
         let Cause { is_transient, text } = cause(error);
         // A 200 that holds no credentials: the SDK tries it again, as from a server that is just starting.
         let is_garbled = matches!((&self.kind, error), (Kind::Container, CredentialsError::Unhandled(_)));
+        // The SDK shows an address that it does not take, whose path may be a secret.
+        let text = match variable("AWS_CONTAINER_CREDENTIALS_FULL_URI") {
+            Some(url) => text.replace(&url, &origin(&url)),
+            None => text,
+        };
         Missing::Failed(Failure { is_transient: is_transient || is_garbled, message: format!("{place}: {text}") })
     }
 

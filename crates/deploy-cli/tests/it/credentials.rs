@@ -248,6 +248,8 @@ fn credentials_that_no_attempt_brings_end_the_run_at_once() {
     let unknown = Server::start(|_, _| (404, "no association".to_owned()));
     let mut without_file = with_agent(&target, &never);
     without_file.env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", folder.path().join("missing"));
+    let mut elsewhere = status(&target);
+    elsewhere.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://10.0.0.1/the-token-of-the-pod");
     let mut half = status(&target);
     half.env("AWS_WEB_IDENTITY_TOKEN_FILE", &token);
     let mut commands = vec![
@@ -255,12 +257,13 @@ fn credentials_that_no_attempt_brings_end_the_run_at_once() {
         ("cannot be read: Is a directory", with_role(&target, folder.path(), &never)),
         ("empty is empty", with_role(&target, &empty, &never)),
         ("missing cannot be read", without_file),
+        ("agent at http://10.0.0.1: ", elsewhere),
         ("HTTP 404", with_agent(&target, &unknown.url)),
-        ("none are configured", status(&target)),
+        ("none in the profile \"default\"", status(&target)),
         ("AWS_ROLE_ARN", half),
         ("the profile \"process\" (AWS_PROFILE): ", profile("process")),
         ("the profile \"sso\" (AWS_PROFILE): ", profile("sso")),
-        ("nobody", profile("nobody")),
+        ("profile `nobody` was not defined", profile("nobody")),
     ];
     for (code, server) in &servers {
         commands.push((code, with_role(&target, &token, &server.url)));
