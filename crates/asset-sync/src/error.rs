@@ -221,12 +221,14 @@ pub enum Refusal {
         live: String,
     },
     /// A release to go back to lacks files.
-    #[error("{release} cannot be restored: {key} is missing from the bucket. Deploy a build of that version again")]
+    #[error("{release} cannot be restored: {key}{} missing from the bucket. Deploy a build of that version again", if *more == 0 { " is".to_owned() } else { format!(" and {more} more are") })]
     Incomplete {
         /// The release.
         release: String,
         /// The first missing object.
         key: String,
+        /// How many more are missing.
+        more: usize,
     },
 }
 

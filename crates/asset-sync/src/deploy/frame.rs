@@ -12,7 +12,7 @@ use super::situation::with_standing;
 use super::stop::{CLEAN_UP, until};
 use crate::bucket::Bucket as _;
 use crate::digest::Sha256;
-use crate::error::{Error, NotVerified};
+use crate::error::{Error, NotVerified, Refusal};
 use crate::state::{Current, NamedRelease, RecordedUpload, ReleaseId, ReleaseRecord};
 
 /// What remains to be recorded when everything else is done.
@@ -33,6 +33,8 @@ pub(super) struct Finish {
     pub(super) not_verified: Option<NotVerified>,
     /// What was seen of the site.
     pub(super) seen: Option<Seen>,
+    /// All is on record, and yet files are missing that only a run with the site can restore.
+    pub(super) lacking: Option<Refusal>,
 }
 
 /// Runs work that needs the lease, until it is done, the lease is lost, or the run is told to stop.

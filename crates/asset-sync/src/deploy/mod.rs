@@ -25,6 +25,7 @@ use store::StateStore;
 
 mod acquire;
 mod adopt;
+mod audit;
 mod context;
 mod decide;
 mod delete;
@@ -58,6 +59,7 @@ mod upload;
 
 pub use crate::plan::{IfLive, RollbackTo};
 pub use crate::state::NamedRelease;
+pub use audit::{Audit, Damage, Depth, Difference};
 pub use invalidate::Invalidate;
 pub use options::{ConditionalWrites, Options, ReleaseInfo};
 pub use plan_report::{FingerprintedGroup, PlanReport, PlannedContent, PlannedDelete, PlannedWrite};
@@ -216,7 +218,17 @@ impl Deployer {
         self.context.telling_of_failures(look::verify(&self.context, verifier)).await
     }
 
-    /// What is live and what was. Two reads at most, and no writes.
+    /// Compares the bucket with the records: every file of the live release, and what the kept ones need to be gone back to.
+    /// One request for each object at least, and no writes.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRelease`] where nothing is live; else what reading can give. What differs is no error.
+    pub async fn audit(&self, depth: Depth) -> Result<Audit, Error> {
+        let context = self.context.for_one_run();
+        context.telling_of_failures(Box::pin(audit::audit(&context, depth))).await
+    }
+
+    /// What is live and what was. Two reads at most, and no writes; where nothing is on record also a listing.
     ///
     /// # Errors
     /// [`Error`] if the state cannot be read.

@@ -7,7 +7,7 @@ use super::lease::Session;
 use super::look::{is_against, judge, look_once, record_evidence, warn_some};
 use super::options::Options;
 use super::report::Seen;
-use super::restore::go_back;
+use super::restore::{Extent, go_back};
 use crate::error::{Error, ErrorClass, NotVerified};
 use crate::plan::{Consequence, consequence, previous};
 use crate::state::{Current, NamedRelease, Operation, ReleaseRecord};
@@ -82,7 +82,7 @@ async fn retreat(
     target: &ReleaseRecord,
     mut failed: NotVerified,
 ) -> Result<Looked, Error> {
-    match go_back(cx, session, before, target).await {
+    match go_back(cx, session, before, target, Extent::Whole).await {
         Ok(mut finish) => {
             failed.rolled_back_to = Some(NamedRelease::from(target));
             finish.not_verified = Some(failed);

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::edges::pending_paths;
+use super::listing::list_scope;
 use crate::error::Error;
 use crate::state::{Current, Lease, Phase, ReleaseRecord};
 
@@ -61,6 +62,10 @@ pub struct Status {
     pub releases: Vec<ReleaseStatus>,
     /// Grows with every change of the state; 0 for a target nothing was deployed to.
     pub generation: u64,
+    /// Objects under the prefix, the state area left out, where no release is on record: those of another tool, or of a
+    /// target whose state was lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unrecorded_objects: Option<u64>,
     /// A run that began and did not finish: what it is about and how far it came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unfinished: Option<String>,
@@ -88,11 +93,17 @@ pub(super) async fn status(cx: &Context) -> Result<Status, Error> {
     let (current, _) = cx.store.read_current().await?;
     cx.warn_of_mismatch(&current);
     let pending = pending_paths(cx, &current);
+    let unrecorded_objects = if current.releases.is_empty() {
+        Some(list_scope(&cx.bucket, cx.scope(), &[]).await?.len() as u64)
+    } else {
+        None
+    };
     Ok(Status {
         bucket: cx.target.bucket.clone(),
         prefix: cx.target.prefix.clone(),
         releases: current.releases.iter().rev().map(|r| release_status(r, &current)).collect(),
         generation: current.generation,
+        unrecorded_objects,
         unfinished: current.pending.as_ref().map(|pending| {
             let release = format!(" of {}", pending.release);
             let operation = format!("{:?}", pending.operation).to_lowercase();

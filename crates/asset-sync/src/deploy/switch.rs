@@ -101,7 +101,7 @@ async fn put_live(
 }
 
 fn gone(blob: &str) -> Error {
-    Refusal::Incomplete { release: "this release".to_owned(), key: blob.to_owned() }.into()
+    Refusal::Incomplete { release: "this release".to_owned(), key: blob.to_owned(), more: 0 }.into()
 }
 
 /// Whether an error says that somebody else wrote meanwhile.

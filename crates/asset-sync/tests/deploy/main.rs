@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod bounded;
+mod by_hand;
 mod cuts;
 mod distributions;
 mod first_day;

@@ -7,7 +7,7 @@ use indicatif::HumanBytes;
 
 use super::{Done, Task, Work};
 use crate::args::{JsonArgs, LocalArgs};
-use crate::output::{holder, some, to_seconds};
+use crate::output::{count, holder, some, to_seconds};
 use crate::session::Session;
 
 /// Most paths of one distribution that are shown.
@@ -48,7 +48,15 @@ fn text(status: &Status) -> String {
     let environment = environment.map(|name| format!(" [{name}]")).unwrap_or_default();
     let mut text = format!("s3://{}/{}{environment}\n", status.bucket, status.prefix);
     if status.releases.is_empty() {
-        text.push_str("Nothing was deployed here yet.\n");
+        match status.unrecorded_objects {
+            Some(objects @ 1..) => text.push_str(&format!(
+                "The bucket holds {} here, and there is no record of a release: another tool put them there, or the records in\n\
+                 the state area are gone. `deploy run` takes over what is the same, and names what differs; see\n\
+                 \"The state area is gone\" in docs/operations.md.\n",
+                count(objects, "object")
+            )),
+            _ => text.push_str("Nothing was deployed here yet.\n"),
+        }
     } else {
         let release = |r: &ReleaseStatus| r.release.chars().count();
         let version = |r: &ReleaseStatus| version_of(r).chars().count();

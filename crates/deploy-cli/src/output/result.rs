@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use asset_sync::NotVerified;
-use asset_sync::deploy::{LeaseStatus, NamedRelease, Outcome, Situation};
+use asset_sync::deploy::{Audit, LeaseStatus, NamedRelease, Outcome, Situation};
 use asset_sync::state::Phase;
 use asset_sync::verify::Observation;
 use jiff::Timestamp;
@@ -105,6 +105,7 @@ enum Reached {
 pub(crate) enum Details {
     Report(ReportDetails),
     Looked(LookedDetails),
+    Audit(Audit),
     Lease { lease: Option<LeaseStatus> },
     None {},
 }

@@ -8,6 +8,7 @@
 )]
 
 mod building;
+mod by_hand;
 mod credentials;
 mod deploying;
 // Processes are stopped by a signal, and /proc tells whether they stand.

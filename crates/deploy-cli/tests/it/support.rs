@@ -129,6 +129,11 @@ impl Target {
         self.stand_ins.store().put(BUCKET, key, object, &Conditions::none()).unwrap();
     }
 
+    /// Deletes an object past the servers.
+    pub(crate) fn remove(&self, key: &str) {
+        self.stand_ins.store().delete(BUCKET, key, &Conditions::none()).unwrap();
+    }
+
     /// What the bucket holds under a key.
     pub(crate) fn body(&self, key: &str) -> String {
         let object = self.stand_ins.store().get(BUCKET, key).unwrap();
