@@ -233,6 +233,7 @@ fn new_release(cx: &Context, current: &Current, desired: &Manifest, site: &Site,
     let live = current.live_release().filter(|live| live.tree == record.tree);
     ReleaseRecord {
         build: info.build,
+        commit: cx.options.commit.clone(),
         files_of: live.map(|live| live.stored_as().clone()),
         environment: cx.options.environment.clone(),
         warnings: KnownWarnings::of(&site.findings.warnings),

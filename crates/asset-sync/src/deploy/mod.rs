@@ -32,6 +32,7 @@ mod delete;
 mod distributions;
 mod edges;
 mod frame;
+mod history;
 mod inspect;
 mod invalidate;
 mod lease;
@@ -58,8 +59,9 @@ mod switch;
 mod upload;
 
 pub use crate::plan::{IfLive, RollbackTo};
-pub use crate::state::NamedRelease;
+pub use crate::state::{Ended, NamedRelease};
 pub use audit::{Audit, Damage, Depth, Difference};
+pub use history::{History, PastRelease};
 pub use invalidate::Invalidate;
 pub use options::{ConditionalWrites, Options, ReleaseInfo};
 pub use plan_report::{FingerprintedGroup, PlanReport, PlannedContent, PlannedDelete, PlannedWrite};
@@ -240,6 +242,14 @@ impl Deployer {
     /// was read.
     pub fn situation(&self) -> Option<Situation> {
         situation::situation(&self.context)
+    }
+
+    /// All releases that are on record, live or not, also the last hundred whose files are gone. Two reads, and no writes.
+    ///
+    /// # Errors
+    /// [`Error`] if the state cannot be read. Where only the record of pruned releases cannot, a warning says so.
+    pub async fn history(&self) -> Result<History, Error> {
+        history::history(&self.context).await
     }
 
     /// Takes the lease away from whoever holds it; gives whose it was. That run, should it still

@@ -78,6 +78,8 @@ pub struct Options {
     /// The execution of the pipeline that this run belongs to, recorded with what it makes live; a rollback with
     /// [`IfLive`](crate::plan::IfLive) undoes only what it names.
     pub execution: Option<String>,
+    /// The commit that the site was built from, recorded with the release. Decides nothing.
+    pub commit: Option<String>,
     /// See [`ConditionalWrites`].
     pub conditional_writes: ConditionalWrites,
     /// Cache-Control of a file that turns out not to be immutable.
@@ -128,6 +130,7 @@ impl Default for Options {
             environment: None,
             allow_environment_change: false,
             execution: None,
+            commit: None,
             conditional_writes: ConditionalWrites::default(),
             revalidate: "public, max-age=0, must-revalidate".to_owned(),
             buffer: 64 * 1024 * 1024,

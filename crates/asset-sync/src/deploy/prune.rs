@@ -150,6 +150,7 @@ pub(super) async fn prune_after(
     expired.extend(surplus_names(&current));
     let (gone, kept): (Vec<&ReleaseRecord>, Vec<&ReleaseRecord>) =
         current.releases.iter().partition(|r| expired.contains(&r.id));
+    inventory.add_pruned(gone.iter().copied());
     let kept: HashSet<&ReleaseId> = kept.into_iter().map(ReleaseRecord::stored_as).collect();
     let manifests = gone.into_iter().map(ReleaseRecord::stored_as).filter(|id| !kept.contains(id)).cloned().collect();
     Ok((Finish { expired, manifests, ..Finish::default() }, inventory, invalidations))

@@ -164,6 +164,7 @@ pub(super) fn begin_release(cx: &Context, current: &mut Current, decision: &Deci
 /// The switch to a deployed release is done, by a run with these `options`: what it finishes belongs to its execution.
 pub(super) fn go_live(current: &mut Current, id: &ReleaseId, options: &Options, now: jiff::Timestamp) {
     current.activate(id, false, now);
+    current.set_commit(id, options.commit.as_deref());
     current.set_deployed_by(id, options.execution.as_deref(), options.environment.as_deref());
     current.end_switch();
 }

@@ -51,12 +51,15 @@ pub(super) async fn differs(cx: &Context, release: &ReleaseRecord) -> Result<boo
     Ok(!changes.writes.is_empty() || !changes.pages.is_empty() || changes.lacking.is_some())
 }
 
+/// Makes `target` live again. `by_verification` goes on record where this begins a rollback; one that is gone on with
+/// stays what it was begun as.
 pub(super) async fn go_back(
     cx: &Context,
     session: &Session,
     before: &Current,
     target: &ReleaseRecord,
     extent: Extent,
+    by_verification: bool,
 ) -> Result<Finish, Error> {
     abort_recorded_uploads(cx, session).await;
     let desired = cx.store.read_manifest(target).await?;
@@ -72,7 +75,14 @@ pub(super) async fn go_back(
     }
     let now = cx.now();
     let execution = cx.options.execution.as_deref();
-    session.update(|current| current.begin(Operation::Rollback, target.clone(), execution, now)).await?;
+    session
+        .update(|current| {
+            current.begin(Operation::Rollback, target.clone(), execution, now);
+            if by_verification {
+                current.set_by_verification();
+            }
+        })
+        .await?;
     let uploader = Uploader::new(cx, session);
     for _ in 0..ROUNDS {
         let changes = match compared.take() {

@@ -44,7 +44,7 @@ pub(super) async fn look_at_release(cx: &Context, session: &Session, decision: &
         (Consequence::GoBack(target), Some(failed)) => {
             let target = target.clone();
             cx.warn(format!("{failed}. Rolling back to {}", target.id));
-            retreat(cx, session, &before, &target, failed).await.map(|looked| looked.with_seen(seen))
+            retreat(cx, session, &before, &target, failed, true).await.map(|looked| looked.with_seen(seen))
         }
         (Consequence::Fail, failed) => Ok(Looked::Stays(failed, seen)),
         (Consequence::Accept | Consequence::GoBack(_), _) => Ok(Looked::Stays(None, seen)),
@@ -66,7 +66,7 @@ pub(super) async fn finish_retreat(
         rollback_failed: None,
     };
     let before = session.current().await;
-    match retreat(cx, session, &before, target, failed).await? {
+    match retreat(cx, session, &before, target, failed, false).await? {
         Looked::RolledBack(finish) => Ok(finish),
         // It began, so that it cannot but be gone on with.
         Looked::Stays(failed, _) => Err(failed.map_or_else(|| Error::Internal("no verdict".to_owned()), Error::from)),
@@ -81,8 +81,9 @@ async fn retreat(
     before: &Current,
     target: &ReleaseRecord,
     mut failed: NotVerified,
+    by_verification: bool,
 ) -> Result<Looked, Error> {
-    match go_back(cx, session, before, target, Extent::Whole).await {
+    match go_back(cx, session, before, target, Extent::Whole, by_verification).await {
         Ok(mut finish) => {
             failed.rolled_back_to = Some(NamedRelease::from(target));
             finish.not_verified = Some(failed);

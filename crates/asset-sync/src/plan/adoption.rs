@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Diff, DiffInput};
 use crate::site::Role;
-use crate::state::{Current, Manifest, ReleaseFile, ReleaseId, ReleaseRecord};
+use crate::state::{Current, Ended, Manifest, ReleaseFile, ReleaseId, ReleaseRecord};
 
 /// What stood in the bucket before the first deployment, as a release that can be restored:
 /// the objects that are replaced, archived by now, and those that are kept as they are.
@@ -63,6 +63,7 @@ pub(crate) fn adoption(found: Manifest, earlier: &[(ReleaseId, Manifest)], now: 
         activated_at: Some(now),
         superseded_at: Some(now),
         adopted: true,
+        ended: Some(Ended::Adopted),
         ..ReleaseRecord::new(0, "adopted", &manifest, now)
     };
     (instead_of.as_ref() != Some(&record.id)).then_some(Adoption { record, manifest, instead_of })

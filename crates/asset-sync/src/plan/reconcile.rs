@@ -111,7 +111,8 @@ pub(crate) fn reconcile(
         }
     }
     records.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    let mut inventory = Inventory { records, archived: before.inventory.archived.clone() };
+    let mut inventory =
+        Inventory { records, archived: before.inventory.archived.clone(), pruned: before.inventory.pruned.clone() };
     for record in &before.inventory.records {
         if inventory.get(&record.key).is_none_or(|now| now.sha256 != record.sha256) {
             inventory.add_archived(record.sha256, record.releases.until(numbers.last));

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::edges::{Edges, OwedInvalidation};
 use super::lines::check_format;
 use super::table;
-use super::{FORMAT, KnownWarnings, READABLE_SINCE, ReleaseId, ReleaseRecord, StateError};
+use super::{Ended, FORMAT, KnownWarnings, READABLE_SINCE, ReleaseId, ReleaseRecord, StateError};
 use crate::digest::Sha256;
 use crate::verify::Observation;
 
@@ -99,6 +99,9 @@ pub struct Pending {
     /// the live one may be served.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mixed: bool,
+    /// Whether this is a rollback that a run began since it saw evidence against the live release.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_verification: bool,
     /// Fields that this version does not know.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -235,6 +238,7 @@ impl Current {
             Some(pending) => pending.mixed,
             None => abandoned.as_ref().is_some_and(half_switched),
         };
+        let by_verification = again.is_some_and(|p| p.by_verification);
         // What an unfinished run wrote stays on record, and keeps its files for the grace time.
         if let Some(abandoned) = abandoned
             && abandoned.release != release.id
@@ -243,7 +247,13 @@ impl Current {
         {
             record.superseded_at = Some(now);
             // Half of it was visible, and a rollback took that down.
-            record.rolled_back |= operation == Operation::Rollback && abandoned.phase >= Phase::Switching;
+            if operation == Operation::Rollback && abandoned.phase >= Phase::Switching {
+                record.rolled_back = true;
+                record.ended = Some(Ended::RolledBackByHand);
+            }
+            if record.activated_at.is_none() {
+                record.deployed_by = abandoned.execution;
+            }
         }
         let id = release.id.clone();
         if self.release(&id).is_none() {
@@ -260,7 +270,15 @@ impl Current {
         }
         let execution = execution.map(str::to_owned);
         let (uploads, unknown) = (Vec::new(), Map::new());
-        self.pending = Some(Pending { operation, release: id, phase, uploads, execution, mixed, unknown });
+        self.pending =
+            Some(Pending { operation, release: id, phase, uploads, execution, mixed, by_verification, unknown });
+    }
+
+    /// The rollback that has just begun is the consequence of what a run saw of the live release.
+    pub fn set_by_verification(&mut self) {
+        if let Some(pending) = &mut self.pending {
+            pending.by_verification = true;
+        }
     }
 
     /// The first entry file is about to be replaced.
@@ -283,10 +301,13 @@ impl Current {
         if self.live.as_ref() == Some(id) {
             return;
         }
+        let by_verification = self.pending.as_ref().is_some_and(|pending| pending.by_verification);
+        let rolled_back = if by_verification { Ended::RolledBackByVerification } else { Ended::RolledBackByHand };
         let old = self.live.take();
         if let Some(record) = old.as_ref().and_then(|old| self.release_mut(old)) {
             record.superseded_at = Some(now);
             record.rolled_back = by_rollback;
+            record.ended = by_rollback.then_some(rolled_back);
             // Only what is live is compared with what comes next.
             record.warnings = KnownWarnings::default();
         }
@@ -294,6 +315,7 @@ impl Current {
             record.activated_at = Some(now);
             record.superseded_at = None;
             record.rolled_back = false;
+            record.ended = None;
             // Going back leaves it what it replaced then: the way back never leads forward.
             if !by_rollback && old.is_some() {
                 record.replaced = old;
@@ -320,6 +342,13 @@ impl Current {
     pub fn set_found_wrong(&mut self, id: &ReleaseId, evidence: &[Observation]) {
         if let Some(record) = self.release_mut(id) {
             record.found_wrong = evidence.iter().take(MOST_EVIDENCE).map(Observation::shortened).collect();
+        }
+    }
+
+    /// Records the commit that a release is deployed from, where it is known.
+    pub fn set_commit(&mut self, id: &ReleaseId, commit: Option<&str>) {
+        if let (Some(record), Some(commit)) = (self.release_mut(id), commit) {
+            record.commit = Some(commit.to_owned());
         }
     }
 

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::lines::{self, Decoder};
-use super::{Manifest, ReleaseFile, StateError};
+use super::lines::{self, Decoder, Extra};
+use super::{KnownWarnings, Manifest, ReleaseFile, ReleaseRecord, StateError};
 use crate::bucket::{ETag, ListedObject, Sink as _};
 use crate::digest::Sha256;
 use crate::headers::Headers;
@@ -106,11 +106,17 @@ pub struct Inventory {
     /// The releases that had a content under a name that has another content by now, or none: those that may need it in
     /// the archive. `None` if that is not known: format 1 did not say.
     pub archived: Option<BTreeMap<Sha256, Span>>,
+    /// Releases whose files are not kept any more, in the order in which they were pruned; the latest hundred. They are
+    /// here and not in `current`, which is rewritten again and again.
+    pub pruned: Vec<ReleaseRecord>,
 }
+
+/// Most releases that are remembered when their files are gone: some 20 KiB of the inventory.
+const MOST_PRUNED: usize = 100;
 
 impl Default for Inventory {
     fn default() -> Self {
-        Self { records: Vec::new(), archived: Some(BTreeMap::new()) }
+        Self { records: Vec::new(), archived: Some(BTreeMap::new()), pruned: Vec::new() }
     }
 }
 
@@ -176,7 +182,7 @@ impl Inventory {
             .as_ref()
             .map(|archived| archived.iter().map(|(sha, span)| (*sha, span.first, span.last)).collect());
         lines::encode(
-            (KIND, archived),
+            (KIND, Extra { archived, pruned: self.pruned.clone() }),
             self.records.iter(),
             |r| r.key.as_str(),
             |r| &r.headers,
@@ -215,12 +221,12 @@ impl Inventory {
     /// # Errors
     /// As [`Inventory::decode`].
     pub(crate) fn decoded(decoder: InventoryDecoder) -> Result<Self, StateError> {
-        let (mut records, archived) = decoder.finish()?;
+        let (mut records, Extra { archived, pruned }) = decoder.finish()?;
         records.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         let spans = |archived: lines::Archived| {
             archived.into_iter().map(|(sha256, first, last)| (sha256, Span { first, last })).collect()
         };
-        Ok(Self { records, archived: archived.map(spans) })
+        Ok(Self { records, archived: archived.map(spans), pruned })
     }
 
     /// Adds what the release `number`, which was live, had: names that are not on record, as not seen, and what it needs.
@@ -279,6 +285,16 @@ impl Inventory {
         }
     }
 
+    /// Adds releases that are pruned to those that are remembered.
+    pub(crate) fn add_pruned<'a>(&mut self, releases: impl IntoIterator<Item = &'a ReleaseRecord>) {
+        self.pruned.extend(releases.into_iter().map(|release| ReleaseRecord {
+            warnings: KnownWarnings::default(),
+            found_wrong: Vec::new(),
+            ..release.clone()
+        }));
+        self.pruned.drain(..self.pruned.len().saturating_sub(MOST_PRUNED));
+    }
+
     /// The keys, ascending.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
         self.records.iter().map(|record| &record.key)
@@ -287,5 +303,27 @@ impl Inventory {
     /// The record of `key`.
     pub fn get(&self, key: &Key) -> Option<&Record> {
         self.records.binary_search_by(|r| r.key.cmp(key)).ok().map(|i| &self.records[i])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_hundred_of_those_that_were_pruned_are_remembered() {
+        let release = |number| {
+            let commit = Some("7f2c0a91b3d4e5f60718293a4b5c6d7e8f901a2b".to_owned());
+            let record = ReleaseRecord::new(number, "2026.11.1234", &Manifest::default(), Timestamp::UNIX_EPOCH);
+            ReleaseRecord { commit, activated_at: Some(Timestamp::UNIX_EPOCH), ..record }
+        };
+        let mut inventory = Inventory::default();
+        inventory.add_pruned(&(1..=30).map(release).collect::<Vec<_>>());
+        (31..=150).for_each(|number| inventory.add_pruned(&[release(number)]));
+        let numbers: Vec<u64> = inventory.pruned.iter().map(|r| r.id.number()).collect();
+        assert_eq!(numbers, (51..=150).collect::<Vec<_>>());
+        let written = inventory.encode();
+        assert!(written.len() <= 24 * 1024, "{} bytes", written.len());
+        assert_eq!(Inventory::decode("inventory", &written).unwrap(), inventory);
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{FORMAT, READABLE_SINCE, StateError};
+use super::{FORMAT, READABLE_SINCE, ReleaseRecord, StateError, table};
 use crate::bucket::Sink;
 use crate::digest::Sha256;
 use crate::headers::Headers;
@@ -25,11 +25,23 @@ struct Header {
     count: usize,
     #[serde(default)]
     headers: Vec<Arc<Headers>>,
+    /// Of an inventory only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     archived: Option<Archived>,
+    /// Of an inventory only.
+    #[serde(default, with = "table", skip_serializing_if = "Vec::is_empty")]
+    pruned: Vec<ReleaseRecord>,
 }
 
-/// Content in the archive, and the first and last release that had it; of an inventory only.
+/// What an inventory says in its header line besides the lines.
+#[derive(Debug, Default)]
+pub(super) struct Extra {
+    pub(super) archived: Option<Archived>,
+    /// Releases that are gone.
+    pub(super) pruned: Vec<ReleaseRecord>,
+}
+
+/// Content in the archive, and the first and last release that had it.
 pub(super) type Archived = Vec<(Sha256, u64, Option<u64>)>;
 
 #[derive(Deserialize)]
@@ -59,25 +71,26 @@ const LINE: usize = 192;
 /// Writes lines of type `L`; `key_of` and `headers_of` give each item's key and headers, `line` its
 /// line from the item and the index of its headers.
 pub(super) fn encode<'a, T: 'a, L: Serialize>(
-    (kind, archived): (&str, Option<Archived>),
+    (kind, extra): (&str, Extra),
     items: impl Iterator<Item = &'a T> + Clone,
     key_of: impl Fn(&'a T) -> &'a str,
     headers_of: impl Fn(&'a T) -> &'a Arc<Headers>,
     line: impl Fn(&'a T, usize) -> L,
 ) -> Bytes {
-    let mut table: Vec<Arc<Headers>> = Vec::new();
+    let mut headers: Vec<Arc<Headers>> = Vec::new();
     let mut index: HashMap<&Arc<Headers>, usize> = HashMap::new();
     let (mut count, mut length) = (0, 1024);
     for item in items.clone() {
         count += 1;
         length += key_of(item).len() + LINE;
         index.entry(headers_of(item)).or_insert_with(|| {
-            table.push(Arc::clone(headers_of(item)));
-            table.len() - 1
+            headers.push(Arc::clone(headers_of(item)));
+            headers.len() - 1
         });
     }
     let readable_since = Some(READABLE_SINCE.to_owned());
-    let header = Header { format: FORMAT, readable_since, kind: kind.to_owned(), count, headers: table, archived };
+    let (kind, Extra { archived, pruned }) = (kind.to_owned(), extra);
+    let header = Header { format: FORMAT, readable_since, kind, count, headers, archived, pruned };
     // Enough at once: to move it to a larger place takes as much memory once more.
     let mut out = Vec::with_capacity(length);
     write_line(&mut out, &header);
@@ -140,8 +153,8 @@ impl<L: Line> Decoder<L> {
         Ok(self.finish()?.0)
     }
 
-    /// The same, with what the header says of the archive.
-    pub(super) fn finish(mut self) -> Result<(Vec<L::Item>, Option<Archived>), StateError> {
+    /// The same, with what the header says besides.
+    pub(super) fn finish(mut self) -> Result<(Vec<L::Item>, Extra), StateError> {
         let rest = std::mem::take(&mut self.begun);
         self.line(&rest);
         if self.lines == 0 {
@@ -150,10 +163,12 @@ impl<L: Line> Decoder<L> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let (wanted, archived) = self.header.map_or((0, None), |header| (header.count, header.archived));
+        let (wanted, extra) = self.header.map_or((0, Extra::default()), |header| {
+            (header.count, Extra { archived: header.archived, pruned: header.pruned })
+        });
         let count = self.items.len();
         if count == wanted {
-            Ok((self.items, archived))
+            Ok((self.items, extra))
         } else {
             Err(malformed(&self.key, count + 1, &format!("{count} entries of {wanted}")))
         }
@@ -233,7 +248,13 @@ mod tests {
     }
 
     fn written(numbers: &[(u64, Arc<Headers>)]) -> Bytes {
-        encode(("numbers", None), numbers.iter(), |_| "", |(_, headers)| headers, |(n, _), h| Number { n: *n, h })
+        encode(
+            ("numbers", Extra::default()),
+            numbers.iter(),
+            |_| "",
+            |(_, headers)| headers,
+            |(n, _), h| Number { n: *n, h },
+        )
     }
 
     fn decode(bytes: &[u8]) -> Result<Vec<u64>, StateError> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::StateError;
-use super::lines::{self, Decoder};
+use super::lines::{self, Decoder, Extra};
 use crate::digest::{Hasher, Sha256};
 use crate::headers::Headers;
 use crate::site::{Key, Role};
@@ -160,7 +160,7 @@ impl Manifest {
     pub fn encode(&self) -> (Bytes, Bytes) {
         let part = |kind, fingerprinted| {
             lines::encode(
-                (kind, None),
+                (kind, Extra::default()),
                 self.files.iter().filter(move |f| (f.role == Role::Fingerprinted) == fingerprinted),
                 |f| f.key.as_str(),
                 |f| &f.headers,

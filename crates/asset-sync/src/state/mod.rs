@@ -33,7 +33,7 @@ pub use inventory::{Inventory, Record, Span};
 pub use known_warnings::KnownWarnings;
 pub use layout::{StateArea, Target};
 pub use manifest::{Manifest, ReleaseFile, ReleaseId};
-pub use release::{NamedRelease, ReleaseRecord};
+pub use release::{Ended, NamedRelease, ReleaseRecord};
 
 /// The format written by this version, of every object in the state area.
 ///

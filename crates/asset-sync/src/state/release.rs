@@ -10,6 +10,42 @@ use super::{KnownWarnings, Manifest, ReleaseId};
 use crate::digest::Sha256;
 use crate::verify::Observation;
 
+/// Why a release is not live any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// Another release was deployed, or gone forward to.
+    Superseded,
+    /// Somebody, or a step of a pipeline, went back from it.
+    RolledBackByHand,
+    /// A run went back from what it had deployed, since it saw positive evidence against it.
+    RolledBackByVerification,
+    /// A rollback took its place, and its record is too old to say which kind.
+    RolledBack,
+    /// It was begun and never wholly live.
+    GivenUp,
+    /// It is what stood in the bucket before the first deployment, and was not live since.
+    Adopted,
+    /// A reason of a later version of this program.
+    #[serde(untagged)]
+    Unknown(Value),
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Superseded => "superseded",
+            Self::RolledBackByHand => "rolled back by hand",
+            Self::RolledBackByVerification => "rolled back by verification",
+            Self::RolledBack => "rolled back",
+            Self::GivenUp => "given up",
+            Self::Adopted => "adopted",
+            Self::Unknown(Value::String(reason)) => reason,
+            Self::Unknown(_) => "unknown",
+        })
+    }
+}
+
 /// One release in the history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseRecord {
@@ -20,6 +56,9 @@ pub struct ReleaseRecord {
     /// The build number, where one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<u64>,
+    /// The commit it was built from, as it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
     /// Hash of all its content, see [`Manifest::tree`](super::Manifest::tree).
     pub tree: Sha256,
     /// Number of its files.
@@ -37,6 +76,9 @@ pub struct ReleaseRecord {
     /// It was live and a rollback took its place.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rolled_back: bool,
+    /// Why it is not live any more, where the other fields do not say it: see [`Self::why_ended`]. Decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
     /// It is what stood in the bucket before the first deployment.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
@@ -47,7 +89,7 @@ pub struct ReleaseRecord {
     /// The release that was live before a deployment made this one live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<ReleaseId>,
-    /// The execution of a pipeline that made it live, or finished doing so.
+    /// The execution of a pipeline that made it live, or finished doing so. Of one that was never live: that began it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployed_by: Option<String>,
     /// What was seen of it that speaks against it, a few observations. Empty once it was seen to be right, and for
@@ -73,6 +115,7 @@ impl ReleaseRecord {
             id: ReleaseId::new(number, &tree),
             version: version.to_owned(),
             build: None,
+            commit: None,
             tree,
             files: manifest.files.len() as u64,
             bytes: manifest.total_bytes(),
@@ -80,6 +123,7 @@ impl ReleaseRecord {
             activated_at: None,
             superseded_at: None,
             rolled_back: false,
+            ended: None,
             adopted: false,
             files_of: None,
             replaced: None,
@@ -89,6 +133,17 @@ impl ReleaseRecord {
             warnings: KnownWarnings::default(),
             unknown: Map::new(),
         }
+    }
+
+    /// Why it is not live any more; `None` while it is, or is begun.
+    pub fn why_ended(&self) -> Option<Ended> {
+        self.superseded_at?;
+        let implied = match (self.rolled_back, self.activated_at) {
+            (true, _) => Ended::RolledBack,
+            (false, None) => Ended::GivenUp,
+            (false, Some(_)) => Ended::Superseded,
+        };
+        Some(self.ended.clone().unwrap_or(implied))
     }
 
     /// The release under whose id the manifest is stored and the inventory knows the files.

@@ -184,6 +184,7 @@ fn the_state_of_a_thousand_releases_is_small() {
         let record = ReleaseRecord {
             build: Some(n),
             environment: Some("production".into()),
+            commit: Some("7f2c0a91b3d4e5f60718293a4b5c6d7e8f901a2b".into()),
             ..ReleaseRecord::new(current.sequence + 1, &format!("2026.11.{n}"), &Manifest { files: vec![file] }, now)
         };
         let id = record.id.clone();

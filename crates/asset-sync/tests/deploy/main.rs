@@ -16,6 +16,7 @@ mod nested;
 mod order;
 mod pages;
 mod publish;
+mod releases;
 mod repair;
 mod retention;
 mod retries;
