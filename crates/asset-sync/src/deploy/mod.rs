@@ -29,6 +29,7 @@ mod audit;
 mod context;
 mod decide;
 mod delete;
+mod diff;
 mod distributions;
 mod edges;
 mod frame;
@@ -58,7 +59,7 @@ mod store;
 mod switch;
 mod upload;
 
-pub use crate::plan::{IfLive, RollbackTo};
+pub use crate::plan::{IfLive, ReleaseDiff, RollbackTo};
 pub use crate::state::{Ended, NamedRelease};
 pub use audit::{Audit, Damage, Depth, Difference};
 pub use history::{History, PastRelease};
@@ -250,6 +251,17 @@ impl Deployer {
     /// [`Error`] if the state cannot be read. Where only the record of pruned releases cannot, a warning says so.
     pub async fn history(&self) -> Result<History, Error> {
         history::history(&self.context).await
+    }
+
+    /// Compares two releases, by what their manifests say: `from` and `to` are each an id, a version, `live` or `previous`
+    /// (the one that a rollback would go to). Five reads, and no writes.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRelease`] if there is none of that name, or it was pruned;
+    /// [`Conflict::Ambiguous`](crate::error::Conflict::Ambiguous) if several have that version and their files differ;
+    /// else what reading the state can give.
+    pub async fn diff(&self, from: &str, to: &str) -> Result<ReleaseDiff, Error> {
+        diff::diff(&self.context, from, to).await
     }
 
     /// Takes the lease away from whoever holds it; gives whose it was. That run, should it still

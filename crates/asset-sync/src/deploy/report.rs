@@ -4,31 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use crate::plan::Tally;
 use crate::progress::Step;
 use crate::state::NamedRelease;
 use crate::verify::Verdict;
-
-/// A number of files and their bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
-    /// Files.
-    pub files: u64,
-    /// Their bytes together.
-    pub bytes: u64,
-}
-
-impl Tally {
-    pub(super) fn add(&mut self, bytes: u64) {
-        self.files += 1;
-        self.bytes += bytes;
-    }
-
-    pub(super) fn of(sizes: impl Iterator<Item = u64>) -> Self {
-        let mut tally = Self::default();
-        sizes.for_each(|bytes| tally.add(bytes));
-        tally
-    }
-}
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

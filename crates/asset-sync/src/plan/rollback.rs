@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::naming::{is_named, no_such_release, was_live};
 use crate::error::{Conflict, Error};
 use crate::state::{Current, Operation, Phase, ReleaseId, ReleaseRecord};
 use crate::verify::{Fault, OnFailure};
@@ -24,14 +25,6 @@ pub struct IfLive {
     pub name: String,
     /// The execution of a pipeline that made it live. Without it a version must be that of one release only.
     pub execution: Option<String>,
-}
-
-fn is_named(release: &ReleaseRecord, name: &str) -> bool {
-    release.id.as_str() == name || release.version == name
-}
-
-fn was_live(release: &ReleaseRecord) -> bool {
-    release.activated_at.is_some()
 }
 
 /// The release that was live before the live one and differs from it: what it replaced, and what that replaced, until one
@@ -149,13 +142,6 @@ fn is_visible(current: &Current, half: Option<&ReleaseId>, if_live: &IfLive) -> 
         return Err(Conflict::Ambiguous { version: name.clone(), ids }.into());
     }
     Ok(is_named(release, name))
-}
-
-fn no_such_release(current: &Current, name: &str) -> Error {
-    let kept = current.releases.iter().filter(|r| was_live(r));
-    let kept: Vec<String> = kept.map(|r| format!("{} (version {})", r.id, r.version)).collect();
-    let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
-    Error::NoSuchRelease(format!("no kept release is named {name:?}; there are: {kept}"))
 }
 
 /// Where an automatic rollback away from `release` goes that was begun and not finished. It began since the release was

@@ -4,6 +4,7 @@
 
 mod bounded;
 mod by_hand;
+mod comparing;
 mod cuts;
 mod distributions;
 mod first_day;
