@@ -19,6 +19,7 @@ SET_BY_IMAGE = {
     "DEPLOY_SITE_MANIFEST": "/site.manifest.json",
     "DEPLOY_VERSION": "1.4.2",
     "DEPLOY_BUILD": "7",
+    "DEPLOY_COMMIT": "7f2c0a91b3d4e5f60718293a4b5c6d7e8f901a2b",
     "DEPLOY_RULES": "/site-rules.toml",
 }
 # Given by EKS to pods whose service account has a role.

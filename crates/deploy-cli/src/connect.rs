@@ -197,6 +197,7 @@ fn options(settings: &Settings, progress: Arc<dyn Progress>) -> Options {
         environment: settings.environment.clone(),
         allow_environment_change: settings.allow_environment_change,
         execution: settings.execution.clone(),
+        commit: settings.commit.clone(),
         conditional_writes: match settings.conditional_writes {
             deploy_config::ConditionalWrites::Require => ConditionalWrites::Require,
             deploy_config::ConditionalWrites::UnsafeOff => ConditionalWrites::Unprotected,

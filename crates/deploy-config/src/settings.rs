@@ -40,6 +40,8 @@ pub struct Settings {
     pub version: Option<String>,
     /// A number that grows with every build.
     pub build: Option<u64>,
+    /// The commit that the site was built from, under the same rule as `version`.
+    pub commit: Option<String>,
     /// The environment's name, under the same rule as `version`.
     pub environment: Option<String>,
     /// The execution of the pipeline, under the same rule as `version`.
@@ -227,6 +229,7 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
         Requirements::Target => (given.deploy_source.optional(report), given.deploy_version.optional(report)),
     };
     let build = given.deploy_build.optional(report);
+    let commit = given.deploy_commit.optional(report);
     let environment_name = given.deploy_environment.optional(report);
     let execution = given.deploy_execution.optional(report);
     let rules = given.deploy_rules.optional(report);
@@ -373,6 +376,7 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
         source,
         version,
         build,
+        commit,
         environment: environment_name,
         execution,
         rules,

@@ -221,6 +221,7 @@ fn the_defaults() {
             "1.4.2",
         ),
         build: None,
+        commit: None,
         environment: None,
         execution: None,
         rules: None,
@@ -348,6 +349,7 @@ fn the_table() {
       DEPLOY_SOURCE                           dist                            flag         The directory of built files
       DEPLOY_VERSION                          a\nb                            environment  The version of the site
       DEPLOY_BUILD                            (not set)                       -            A number that grows with every build
+      DEPLOY_COMMIT                           (not set)                       -            The commit that the site was built from
       DEPLOY_ENVIRONMENT                      (not set)                       -            The name of the environment
       DEPLOY_EXECUTION                        (not set)                       -            The execution of the pipeline that this run belongs to
       DEPLOY_RULES                            (not set)                       -            A file of rules by glob

@@ -242,6 +242,7 @@ fn additions(request: &Request, identity: &Identity, site: &Site) -> Additions {
         ("DEPLOY_SITE_MANIFEST", Some(MANIFEST.to_owned())),
         ("DEPLOY_VERSION", Some(identity.version.clone())),
         ("DEPLOY_BUILD", request.build.map(|build| build.to_string())),
+        ("DEPLOY_COMMIT", identity.commit.clone()),
         ("DEPLOY_RULES", site.rules.as_ref().map(|_| RULES.to_owned())),
     ];
     Additions { environment, annotations, created }

@@ -101,7 +101,8 @@ async fn a_real_site_comes_back_as_it_was() {
                 "DEPLOY_SOURCE=/site",
                 "DEPLOY_SITE_MANIFEST=/site.manifest.json",
                 "DEPLOY_VERSION=1.46.0",
-                "DEPLOY_BUILD=7"
+                "DEPLOY_BUILD=7",
+                &format!("DEPLOY_COMMIT={COMMIT}"),
             ]
         );
     }

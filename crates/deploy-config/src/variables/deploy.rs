@@ -68,6 +68,15 @@ declare_inputs! {
         example: "1287",
         read_by: RUN,
     }
+    DEPLOY_COMMIT as deploy_commit: Label = Label,
+    "The commit that the site was built from" {
+        group: Group::Release,
+        details: "Recorded with the release, and shown by `deploy history`. The deployment image sets it to the commit \
+            that it was cut from.",
+        presence: Presence::Optional("none is recorded"),
+        example: "7f2c0a91b3d4e5f60718293a4b5c6d7e8f901a2b",
+        read_by: RUN,
+    }
     DEPLOY_ENVIRONMENT as deploy_environment: Label = Label,
     "The name of the environment" {
         group: Group::Release,
