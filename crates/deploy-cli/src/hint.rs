@@ -79,7 +79,7 @@ pub(crate) fn hint(error: &Error, around: &Surroundings) -> Option<String> {
             if *by == "version" { "DEPLOY_VERSION" } else { "DEPLOY_BUILD" }
         )),
         Error::Conflict(Conflict::Ambiguous { .. }) => Some(
-            "Give `--if-live` one of these ids (`deploy status` lists them), or set DEPLOY_EXECUTION for both the deployment and the rollback".to_owned(),
+            "Give one of these ids (`deploy history` tells which is which). With `rollback --if-live`, DEPLOY_EXECUTION set for both the deployment and the rollback does as well".to_owned(),
         ),
         Error::Conflict(Conflict::RolledBack { .. }) => {
             Some("To make it live again, use `deploy rollback --to VERSION`, or set DEPLOY_ALLOW_OLDER=true for this run".to_owned())

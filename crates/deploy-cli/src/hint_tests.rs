@@ -139,7 +139,7 @@ fn a_conflict_names_the_way_out() {
     let older = |by| of(&Conflict::Older { new: "1".into(), live: "2".into(), by }.into());
     assert_snapshot!(older("version"), @"To deploy it all the same, set DEPLOY_ALLOW_OLDER=true for this run; to return to a retained release, use `deploy rollback --to VERSION`. The order is by DEPLOY_VERSION");
     assert_snapshot!(older("build number"), @"To deploy it all the same, set DEPLOY_ALLOW_OLDER=true for this run; to return to a retained release, use `deploy rollback --to VERSION`. The order is by DEPLOY_BUILD");
-    assert_snapshot!(of(&Conflict::Ambiguous { version: "1".into(), ids: vec!["r1-a".into(), "r2-b".into()] }.into()), @"Give `--if-live` one of these ids (`deploy status` lists them), or set DEPLOY_EXECUTION for both the deployment and the rollback");
+    assert_snapshot!(of(&Conflict::Ambiguous { version: "1".into(), ids: vec!["r1-a".into(), "r2-b".into()] }.into()), @"Give one of these ids (`deploy history` tells which is which). With `rollback --if-live`, DEPLOY_EXECUTION set for both the deployment and the rollback does as well");
     assert_snapshot!(of(&Conflict::RolledBack { new: "1".into() }.into()), @"To make it live again, use `deploy rollback --to VERSION`, or set DEPLOY_ALLOW_OLDER=true for this run");
     assert_snapshot!(of(&Error::Busy { owner: "somebody".into(), waited: std::time::Duration::ZERO }), @"`deploy unlock` shows who holds the lease; if that run is dead and you cannot wait, `deploy unlock --force` takes it away. DEPLOY_LEASE_WAIT sets how long to wait");
     assert_snapshot!(of(&Error::NoSuchRelease("no".into())), @"`deploy status` lists the releases that are kept");

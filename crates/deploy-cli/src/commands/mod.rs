@@ -15,6 +15,8 @@ use crate::output::{Details, Ended, Output, document};
 use crate::session::{Prepared, Session};
 
 mod config;
+mod diff;
+mod history;
 mod invalidate;
 mod plan;
 mod prune;
@@ -33,6 +35,8 @@ pub(crate) enum Command {
     Run(run::RunArgs),
     Plan(plan::PlanArgs),
     Status(status::StatusArgs),
+    History(history::HistoryArgs),
+    Diff(diff::DiffArgs),
     Config(config::ConfigArgs),
     Rollback(rollback::RollbackArgs),
     Verify(verify::VerifyArgs),
@@ -48,6 +52,8 @@ impl Command {
             Self::Run(args) => args,
             Self::Plan(args) => args,
             Self::Status(args) => args,
+            Self::History(args) => args,
+            Self::Diff(args) => args,
             Self::Config(args) => args,
             Self::Rollback(args) => args,
             Self::Verify(args) => args,

@@ -36,7 +36,7 @@ pub(crate) use report::{ReportDetails, text as report_text};
 pub(crate) use result::{Details, Ended};
 use result::{Parts, ResultObject};
 pub(crate) use termination::usage_failed;
-pub(crate) use text::{count, holder, looked_at, some, to_seconds};
+pub(crate) use text::{count, files, holder, looked_at, some, to_seconds};
 
 /// Told what happens while it happens. Writes to stderr.
 pub(crate) trait Log: Progress {

@@ -15,6 +15,7 @@ mod deploying;
 #[cfg(target_os = "linux")]
 mod duels;
 mod failing;
+mod history;
 mod image;
 mod interrupted;
 #[cfg(feature = "local")]

@@ -17,12 +17,14 @@ const PLANTED: &str = "pl4nted";
 const VALUE: &str = "pl4nted-value";
 
 /// Every command that prints something.
-const COMMANDS: [&[&str]; 12] = [
+const COMMANDS: [&[&str]; 14] = [
     &["run"],
     &["plan"],
     &["plan", "--json", "--all"],
     &["status"],
     &["status", "--json"],
+    &["history"],
+    &["diff", "live", "live"],
     &["verify"],
     &["prune"],
     &["unlock"],
