@@ -131,7 +131,7 @@ fn a_refusal_names_what_allows_it() {
     assert_snapshot!(of(Refusal::NoConditionalWrites { bucket: "webapp".into() }), @"If something else keeps two deployments of this target apart, set DEPLOY_CONDITIONAL_WRITES=unsafe-off");
     assert_snapshot!(of(Refusal::Unfinished), @"`deploy status` shows what is unfinished; `deploy run` finishes it");
     assert_snapshot!(of(Refusal::OtherEnvironment { wanted: "a".into(), live: "b".into() }), @"DEPLOY_BUCKET and DEPLOY_PREFIX name the target, DEPLOY_ENVIRONMENT this run's environment; DEPLOY_ALLOW_ENVIRONMENT_CHANGE=true takes the target over");
-    assert_snapshot!(of(Refusal::Incomplete { release: "r1".into(), key: "a".into() }), @"`deploy status` lists the other releases; `deploy rollback --to VERSION` goes to one of them");
+    assert_snapshot!(of(Refusal::Incomplete { release: "r1".into(), key: "a".into(), more: 0 }), @"`deploy status` lists the other releases; `deploy rollback --to VERSION` goes to one of them");
 }
 
 #[test]

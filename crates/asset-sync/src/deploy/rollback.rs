@@ -46,8 +46,8 @@ pub(super) async fn run_rollback(
         match target {
             None => Ok((None, Finish::default())),
             Some(target) => {
-                let is_live = now.live.as_ref() == Some(&target.id);
-                let extent = if is_live { Extent::WhatThereIs } else { Extent::Whole };
+                let stays = now.live.as_ref() == Some(&target.id);
+                let extent = if stays { Extent::WhatThereIs } else { Extent::Whole };
                 let mut finish = go_back(cx, &session, &now, &target, extent, false).await?;
                 (finish.not_verified, finish.seen) = look_at_restored(cx, &session, &target).await?;
                 Ok((Some(target), finish))

@@ -12,6 +12,8 @@ pub(super) struct Identity {
     pub(super) version: Option<String>,
     pub(super) build: Option<u64>,
     pub(super) execution: Option<String>,
+    /// The commit that the site was built from.
+    pub(super) commit: Option<String>,
     /// Where visitors find the site.
     pub(super) url: Option<String>,
 }
@@ -30,6 +32,7 @@ impl Identity {
             version: value("DEPLOY_VERSION").filter(|_| publishes),
             build: value("DEPLOY_BUILD").and_then(|build| build.parse().ok()).filter(|_| publishes),
             execution: value("DEPLOY_EXECUTION"),
+            commit: value("DEPLOY_COMMIT").filter(|_| publishes),
             // One with a login in it is refused, and not shown.
             url: value("DEPLOY_PUBLIC_URL").filter(|url| !url.contains(['@', '?', '#'])),
         }

@@ -42,6 +42,9 @@ pub(super) struct ResultObject<'a> {
     build: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     execution: Option<&'a str>,
+    /// The commit that the site was built from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<&'a str>,
     /// What is live now; `null` if nothing is, absent if that is not known.
     #[expect(clippy::option_option, reason = "absent and null are two answers")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -180,6 +183,7 @@ impl<'a> ResultObject<'a> {
             release: release.map(|release| release.release.as_str()),
             build: report.and_then(|report| report.build).or(identity.build),
             execution: identity.execution.as_deref(),
+            commit: identity.commit.as_deref(),
             live: live.map(Option::as_ref),
             phase,
             pending: pending.map(|(id, paths)| (id.as_str(), paths.as_slice())).collect(),

@@ -10,6 +10,9 @@ fn assert_whole(result: &Value, command: &str, code: u64) {
     assert_eq!(result["schema"], 1, "{result}");
     assert_eq!((&result["command"], &result["exit_code"]), (&command.into(), &code.into()), "{result}");
     assert_eq!((&result["environment"], &result["execution"]), (&"test".into(), &"run-7".into()), "{result}");
+    if command == "run" {
+        assert_eq!((&result["commit"], &result["build"].is_u64()), (&"3f2a9c0d".into(), &true), "{result}");
+    }
     for name in ["phase", "started", "ended", "url", "result"] {
         assert!(result[name].is_string(), "{name}: {result}");
     }
@@ -26,7 +29,9 @@ fn assert_whole(result: &Value, command: &str, code: u64) {
 fn job(target: &Target, command: &str, version: &str) -> std::process::Command {
     let mut job = target.publish(command, &example(version), version);
     job.env(CDN.0, CDN.1).env("DEPLOY_ENVIRONMENT", "test").env("DEPLOY_EXECUTION", "run-7").env("DEPLOY_BUILD", "3");
-    job.env("DEPLOY_PUBLIC_URL", "https://www.example.com/").env("DEPLOY_VERIFY", "off");
+    job.env("DEPLOY_PUBLIC_URL", "https://www.example.com/")
+        .env("DEPLOY_VERIFY", "off")
+        .env("DEPLOY_COMMIT", "3f2a9c0d");
     job
 }
 
