@@ -31,7 +31,9 @@ JOB = [
         for code in (2, 3, 4, 6, 7, 8)
     ),
     Mutation(
-        "exit code 5 is not tried again", text(DEPLOY, "[2, 3, 4, 6, 7, 8]", "[2, 3, 4, 5, 6, 7, 8]"), "pod-failure-policy"
+        "exit code 5 is not tried again",
+        text(DEPLOY, "[2, 3, 4, 6, 7, 8]", "[2, 3, 4, 5, 6, 7, 8]"),
+        "pod-failure-policy",
     ),
     Mutation(
         "exit code 143 is not tried again",
@@ -155,7 +157,9 @@ JOB = [
     ),
     Mutation("the rollback to a release by name", text(ROLLBACK, "--if-live", "--to"), "rollback-release"),
     Mutation(
-        "the rollback tried again on a refusal", text(ROLLBACK, "[2, 3, 4, 6, 7, 8]", "[2, 3, 4, 6, 8]"), "pod-failure-policy"
+        "the rollback tried again on a refusal",
+        text(ROLLBACK, "[2, 3, 4, 6, 7, 8]", "[2, 3, 4, 6, 8]"),
+        "pod-failure-policy",
     ),
     Mutation("no rollback manifest", file(ROLLBACK, None), "reference"),
 ]
