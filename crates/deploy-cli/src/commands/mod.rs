@@ -117,6 +117,7 @@ pub(crate) trait Task {
     }
 
     /// The port of the local target's edge; 0 for a free one.
+    #[cfg(feature = "local")]
     fn port(&self) -> u16 {
         0
     }

@@ -28,6 +28,7 @@ impl Task for ServeArgs {
         Some(&self.local)
     }
 
+    #[cfg(feature = "local")]
     fn port(&self) -> u16 {
         self.port
     }
