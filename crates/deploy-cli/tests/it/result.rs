@@ -16,6 +16,10 @@ fn assert_whole(result: &Value, command: &str, code: u64) {
     for name in ["phase", "started", "ended", "url", "result"] {
         assert!(result[name].is_string(), "{name}: {result}");
     }
+    const PAGE: &str = include_str!("../../../../docs/output.md");
+    for name in result.as_object().unwrap().keys() {
+        assert!(PAGE.contains(&format!("`{name}`")), "docs/output.md does not explain {name}");
+    }
     assert!(result["pending"].is_object() && result["warnings"].is_array(), "{result}");
     assert!(result["started"].as_str() <= result["ended"].as_str(), "{result}");
     assert_eq!(result["error"].is_object(), code != 0, "{result}");
@@ -43,7 +47,13 @@ fn after_a_success_it_says_what_is_live() {
     assert_eq!((&result["version"], &result["build"], &result["phase"]), (&"v1".into(), &3.into(), &"done".into()));
     assert_eq!(result["live"], json!({"version": "v1", "release": result["release"]}));
     assert_eq!((&result["pending"], &result["url"]), (&json!({}), &"https://www.example.com/".into()));
-    let again = Run::of(&mut job(&target, "run", "v1")).result();
+    let again = Run::of(&mut job(&target, "run", "v1"));
+    for event in again.events() {
+        let name = event["event"].as_str().unwrap();
+        let page = include_str!("../../../../docs/output.md");
+        assert!(page.contains(&format!("`{name}`")), "docs/output.md does not explain the event {name}");
+    }
+    let again = again.result();
     assert_whole(&again, "run", 0);
     assert_eq!((&again["result"], &again["live"]), (&"unchanged".into(), &result["live"]));
     let status = target.succeed(&["unlock"]).result();
