@@ -263,7 +263,7 @@ fn cdn_hint(error: &CdnError, around: &Surroundings) -> Option<String> {
         CdnErrorKind::Denied => {
             let arn = format!("arn:{}:cloudfront::<account>:distribution/{}", around.partition(), error.distribution);
             let allow = statement(&["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"], &arn);
-            Some(allow)
+            Some(format!("{allow}. Or DEPLOY_DISTRIBUTION_IDS names another distribution than the role is for"))
         }
         CdnErrorKind::Throttled | CdnErrorKind::Transient | CdnErrorKind::TooManyInProgress => Some(
             "The new files are in place, and the invalidation stays on record: the next run makes it. DEPLOY_INVALIDATION_TIMEOUT sets how long it is tried".to_owned(),

@@ -57,7 +57,7 @@ fn permissions_are_named_by_action_and_resource() {
     assert_snapshot!(denied("GetObject"), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it"#);
     assert_snapshot!(denied("DeleteObjects"), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:DeleteObject", "s3:GetObject"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it"#);
     assert_snapshot!(denied("AbortMultipartUpload"), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["s3:AbortMultipartUpload"], "Resource": "arn:aws:s3:::webapp/app/*"}. The bucket's own policy must not deny it"#);
-    assert_snapshot!(of(&cdn(CdnErrorKind::Denied)), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"], "Resource": "arn:aws:cloudfront::<account>:distribution/E1ABC"}"#);
+    assert_snapshot!(of(&cdn(CdnErrorKind::Denied)), @r#"Add to the policy of the role or user: {"Effect": "Allow", "Action": ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"], "Resource": "arn:aws:cloudfront::<account>:distribution/E1ABC"}. Or DEPLOY_DISTRIBUTION_IDS names another distribution than the role is for"#);
 }
 
 #[test]
@@ -320,7 +320,7 @@ fn every_class_of_failure_names_cause_place_and_next_step() {
     Usage: CreateInvalidation on distribution E1ABC: NoSuchDistribution: The specified distribution does not exist. (request 7f3a)
       Check DEPLOY_DISTRIBUTION_IDS: these credentials know no distribution "E1ABC". Ids begin with E and are not domain names
     NotPermitted: CreateInvalidation on distribution E1ABC: AccessDenied: not authorized (request 7f3a)
-      Add to the policy of the role or user: {"Effect": "Allow", "Action": ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"], "Resource": "arn:aws:cloudfront::<account>:distribution/E1ABC"}
+      Add to the policy of the role or user: {"Effect": "Allow", "Action": ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"], "Resource": "arn:aws:cloudfront::<account>:distribution/E1ABC"}. Or DEPLOY_DISTRIBUTION_IDS names another distribution than the role is for
     Transient: CreateInvalidation on distribution E1ABC: Throttling: Rate exceeded (request 7f3a)
       The new files are in place, and the invalidation stays on record: the next run makes it. DEPLOY_INVALIDATION_TIMEOUT sets how long it is tried
     Usage: "/site/app.js": no such directory: build the site first, or name the folder the build writes
@@ -340,7 +340,7 @@ fn every_class_of_failure_names_cause_place_and_next_step() {
       The new files are in place. DEPLOY_INVALIDATION_TIMEOUT sets how long to wait
     Interrupted: interrupted; the journal is kept, and the next run finishes what this one began
     Unfinished: version 1.8.0 (release r7-1a2b3c4d5e6f) is live, and not finished: CreateInvalidation on distribution E1ABC: AccessDenied: not authorized (request 7f3a)
-      Add to the policy of the role or user: {"Effect": "Allow", "Action": ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"], "Resource": "arn:aws:cloudfront::<account>:distribution/E1ABC"}. Once that is mended, run the same again: it finishes what is left, which `deploy status` shows
+      Add to the policy of the role or user: {"Effect": "Allow", "Action": ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"], "Resource": "arn:aws:cloudfront::<account>:distribution/E1ABC"}. Or DEPLOY_DISTRIBUTION_IDS names another distribution than the role is for. Once that is mended, run the same again: it finishes what is left, which `deploy status` shows
     Interrupted: version 1.8.0 (release r7-1a2b3c4d5e6f) is live, and not finished: interrupted; the journal is kept, and the next run finishes what this one began
     Unfinished: no release is live, as before: x
       `deploy status` lists the releases that are kept. Once that is mended, run the same again: it finishes what is left, which `deploy status` shows

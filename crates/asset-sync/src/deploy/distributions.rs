@@ -38,14 +38,18 @@ async fn wrong_distributions(cx: &Context, is_wrong: fn(&CdnError) -> bool) -> V
     wrong
 }
 
+/// Whether invalidating would end so, too. An answer to this question alone, such as one that dislikes our made-up id, is no
+/// reason to stop a deployment.
 fn is_final(error: &CdnError) -> bool {
     match error.kind {
         CdnErrorKind::NoSuchDistribution
         | CdnErrorKind::Denied
         | CdnErrorKind::Credentials
-        | CdnErrorKind::WrongClock
-        | CdnErrorKind::Invalid
-        | CdnErrorKind::ReferenceReused => true,
-        CdnErrorKind::TooManyInProgress | CdnErrorKind::Throttled | CdnErrorKind::Transient => false,
+        | CdnErrorKind::WrongClock => true,
+        CdnErrorKind::Invalid
+        | CdnErrorKind::ReferenceReused
+        | CdnErrorKind::TooManyInProgress
+        | CdnErrorKind::Throttled
+        | CdnErrorKind::Transient => false,
     }
 }

@@ -85,10 +85,12 @@ async fn another_version_of_the_same_files_is_not_recorded_for_a_wrong_id() {
 /// An outage of the CDN's interface does not stop what visitors without it, or with entry files that are asked for anew, get.
 #[tokio::test(start_paused = true)]
 async fn a_cdn_that_does_not_answer_the_check_is_not_in_the_way() {
-    let world = World::new();
-    world.cdn.on_call(|call| (call.number == 1).then_some(MemoryCdnFault::Before(CdnErrorKind::Transient)));
-    assert_eq!(deploy(&world, world.options(), "1.0.0").await.unwrap(), Outcome::Deployed);
-    assert!(world.warnings().iter().any(|w| w.contains("could not check")), "{:?}", world.warnings());
+    for kind in [CdnErrorKind::Transient, CdnErrorKind::Throttled, CdnErrorKind::Invalid] {
+        let world = World::new();
+        world.cdn.on_call(move |call| (call.number == 1).then_some(MemoryCdnFault::Before(kind)));
+        assert_eq!(deploy(&world, world.options(), "1.0.0").await.unwrap(), Outcome::Deployed);
+        assert!(world.warnings().iter().any(|w| w.contains("could not check")), "{:?}", world.warnings());
+    }
 }
 
 #[tokio::test(start_paused = true)]
