@@ -85,8 +85,8 @@ impl UrlPrefix {
 }
 
 /// A short list of paths that covers every key of `changed`, the directory of each `index.html`
-/// included. Empty only if `changed` is. Never more than [`MAX_PATHS`] paths, nor more than
-/// [`MAX_WILDCARDS`] with a wildcard.
+/// included. Empty only if `changed` is. Never more than 3,000 paths, nor more than 15 with a
+/// wildcard.
 pub fn covering_paths<'a>(
     changed: impl IntoIterator<Item = &'a Key>,
     prefix: &UrlPrefix,
