@@ -2,6 +2,7 @@
 
 use asset_sync::cdn::{CdnErrorKind, MemoryCdnFault};
 use asset_sync::deploy::{Invalidate, Options, Outcome, RollbackTo};
+use asset_sync::plan::UrlPrefix;
 use asset_sync::{Error, ErrorClass};
 use tokio_util::sync::CancellationToken;
 
@@ -259,4 +260,22 @@ async fn what_is_pending_is_completed_without_the_site() {
     assert!(pending(&world).is_empty() && world.current().pending.is_some());
     deploy(&world, world.options(), "2.0.0").await.unwrap();
     assert!(world.current().pending.is_none());
+}
+
+/// What is pending is asked for by other paths once the URL prefix is another: that is not the invalidation of before.
+#[tokio::test(start_paused = true)]
+async fn other_paths_are_another_invalidation() {
+    let world = World::new();
+    deploy(&world, with(&world, &[]), "1.0.0").await.unwrap();
+    world.cdn.on_call(|call| {
+        let asks = call.operation == "GetInvalidation" && call.number > 1;
+        asks.then_some(MemoryCdnFault::Before(CdnErrorKind::Denied))
+    });
+    deploy(&world, world.options(), "1.0.0").await.unwrap_err();
+    assert_eq!(pending(&world), [DISTRIBUTION]);
+    world.cdn.clear_faults();
+    let moved = Options { url_prefix: UrlPrefix::new("/app"), ..world.options() };
+    deploy(&world, moved, "1.0.0").await.unwrap();
+    assert_eq!(made_since(&world, DISTRIBUTION, 0), [["/*"], ["/app/*"]]);
+    assert!(pending(&world).is_empty());
 }

@@ -5,6 +5,8 @@ use stand_ins::{Effect, When};
 
 use crate::support::{CDN, Run, Target, example};
 
+const PAGE: &str = include_str!("../../../../docs/output.md");
+
 /// What there is whatever happened, when the run has what a Job gives it.
 fn assert_whole(result: &Value, command: &str, code: u64) {
     assert_eq!(result["schema"], 1, "{result}");
@@ -16,7 +18,6 @@ fn assert_whole(result: &Value, command: &str, code: u64) {
     for name in ["phase", "started", "ended", "url", "result"] {
         assert!(result[name].is_string(), "{name}: {result}");
     }
-    const PAGE: &str = include_str!("../../../../docs/output.md");
     for name in result.as_object().unwrap().keys() {
         assert!(PAGE.contains(&format!("`{name}`")), "docs/output.md does not explain {name}");
     }
@@ -50,8 +51,7 @@ fn after_a_success_it_says_what_is_live() {
     let again = Run::of(&mut job(&target, "run", "v1"));
     for event in again.events() {
         let name = event["event"].as_str().unwrap();
-        let page = include_str!("../../../../docs/output.md");
-        assert!(page.contains(&format!("`{name}`")), "docs/output.md does not explain the event {name}");
+        assert!(PAGE.contains(&format!("`{name}`")), "docs/output.md does not explain the event {name}");
     }
     let again = again.result();
     assert_whole(&again, "run", 0);
