@@ -41,7 +41,7 @@ mod sync;
 pub use self::{
     clock::Clock,
     cloudfront::{CloudFront, Completion, Invalidation},
-    edge::{CacheStatus, Distribution, Edge, EdgeResponse},
+    edge::{CacheStatus, Distribution, Edge, EdgeResponse, Rewrite},
     faults::{Effect, Faults, Gate, Hook, LoggedRequest, RequestInfo, Rule, Service, When},
     s3::S3Settings,
     stand_ins::{ACCESS_KEY, BUCKET, DISTRIBUTION, REGION, SECRET_KEY, StandIns, StandInsBuilder, StartError},

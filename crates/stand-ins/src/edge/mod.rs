@@ -26,6 +26,33 @@ use crate::{
 /// A year, the longest that CloudFront caches unless told otherwise.
 const MAXIMUM_TTL: Duration = Duration::from_hours(365 * 24);
 
+/// A function for viewer requests. A last segment with a dot is a file's name, as in AWS's samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rewrite {
+    /// None.
+    Nothing,
+    /// `/dir/` becomes `/dir/index.html`.
+    DirectoryIndex,
+    /// `/dir` too.
+    Directory,
+    /// `/dir/` becomes `/dir/index.html`, and `/page` becomes `/page.html`.
+    Html,
+}
+
+impl Rewrite {
+    /// The path, without its first slash, that the bucket is asked for.
+    fn apply(self, path: &str) -> String {
+        let is_directory = path.is_empty() || path.ends_with('/');
+        let is_file = path.rsplit('/').next().is_some_and(|name| name.contains('.'));
+        match self {
+            Self::DirectoryIndex | Self::Directory | Self::Html if is_directory => format!("{path}index.html"),
+            Self::Directory if !is_file => format!("{path}/index.html"),
+            Self::Html if !is_file => format!("{path}.html"),
+            _ => path.to_owned(),
+        }
+    }
+}
+
 /// A CloudFront distribution: which part of which bucket it serves, and how it caches.
 #[derive(Clone, Debug)]
 pub struct Distribution {
@@ -38,8 +65,8 @@ pub struct Distribution {
     pub origin_path: String,
     /// The object that answers `/`, relative to the origin path.
     pub default_root_object: Option<String>,
-    /// Whether `/dir/` is answered by `dir/index.html`, as many set-ups do with a function.
-    pub directory_index: bool,
+    /// What a function makes of a path before the bucket is asked.
+    pub rewrite: Rewrite,
     /// The object that answers in place of a missing one, with status 200, relative to the origin
     /// path: the custom error response of single-page applications. In place of a blocked one too,
     /// where the two have one status.
@@ -68,7 +95,7 @@ impl Distribution {
             bucket: bucket.into(),
             origin_path: String::new(),
             default_root_object: Some("index.html".to_owned()),
-            directory_index: true,
+            rewrite: Rewrite::DirectoryIndex,
             fallback: None,
             missing_status: StatusCode::NOT_FOUND,
             minimum_ttl: DAY,
@@ -251,10 +278,7 @@ impl Edge {
         let relative = path.strip_prefix('/').unwrap_or(path);
         let key = match &distribution.default_root_object {
             Some(root) if relative.is_empty() => distribution.key(root),
-            _ if distribution.directory_index && (relative.is_empty() || relative.ends_with('/')) => {
-                distribution.key(&format!("{relative}index.html"))
-            }
-            _ => distribution.key(relative),
+            _ => distribution.key(&distribution.rewrite.apply(relative)),
         };
         let blocked = self.is_blocked(path);
         if !blocked && let Ok(object) = self.0.store.get(&distribution.bucket, &key) {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use aws_sdk_cloudfront::types::{InvalidationBatch, Paths};
 use http::StatusCode;
-use stand_ins::{CacheStatus, Clock, Conditions, DISTRIBUTION, Distribution, NewObject, ObjectHeaders, StandIns};
+use stand_ins::{
+    CacheStatus, Clock, Conditions, DISTRIBUTION, Distribution, NewObject, ObjectHeaders, Rewrite, StandIns,
+};
 
 use crate::support::{BUCKET, cloudfront, plant, request, start, start_time};
 
@@ -159,13 +161,29 @@ async fn maps_paths_to_keys() {
     assert_eq!(status("/%2Edeploy/x"), 403);
 
     let mut distribution = own();
-    distribution.directory_index = false;
+    distribution.rewrite = Rewrite::Nothing;
     distribution.missing_status = StatusCode::FORBIDDEN;
     let stand_ins = start_with(distribution).await;
     plant(&stand_ins, "dir/index.html", "x");
     let answer = stand_ins.edge().fetch("/dir/");
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     assert_eq!(answer.header("x-cache"), Some("Error from edge"));
+}
+
+#[tokio::test]
+async fn a_function_rewrites_paths_before_the_bucket_is_asked() {
+    for (rewrite, answered, missing) in [
+        (Rewrite::Directory, ["/dir/", "/dir", "/page.html"], ["/page", "/dir.d"]),
+        (Rewrite::Html, ["/dir/", "/page", "/page.html"], ["/dir", "/page/"]),
+    ] {
+        let stand_ins = start_with(Distribution { rewrite, ..own() }).await;
+        plant(&stand_ins, "dir/index.html", "x");
+        plant(&stand_ins, "dir.d/index.html", "x");
+        plant(&stand_ins, "page.html", "x");
+        let status = |target: &str| stand_ins.edge().fetch(target).status.as_u16();
+        assert_eq!(answered.map(status), [200; 3], "{rewrite:?}");
+        assert_eq!(missing.map(status), [404; 2], "{rewrite:?}");
+    }
 }
 
 #[tokio::test]
