@@ -11,7 +11,7 @@ use asset_sync::Deployer;
 use asset_sync::bucket::{Bucket, Encryption, RetryPolicy, S3Bucket, S3Options};
 use asset_sync::cdn::{Cdn, CloudFront};
 use asset_sync::deploy::{ConditionalWrites, Options};
-use asset_sync::plan::{Adopt, InvalidationMode, MaxShrink, UrlPrefix};
+use asset_sync::plan::{Addressing, Adopt, InvalidationMode, MaxShrink, Routing, UrlPrefix};
 use asset_sync::progress::Progress;
 use asset_sync::state::{StateArea, Target};
 use asset_sync::verify::{HttpVerifier, OnFailure, Verifier};
@@ -175,11 +175,14 @@ fn s3_options(settings: &Settings) -> S3Options {
 fn options(settings: &Settings, progress: Arc<dyn Progress>) -> Options {
     Options {
         distributions: settings.distribution_ids.clone(),
-        url_prefix: UrlPrefix::new(&settings.url_prefix),
-        invalidation: match settings.invalidation {
-            deploy_config::Invalidation::Exact => InvalidationMode::Exact,
-            deploy_config::Invalidation::Variants => InvalidationMode::Variants,
-            deploy_config::Invalidation::All => InvalidationMode::All,
+        addressing: Addressing {
+            prefix: UrlPrefix::new(&settings.url_prefix),
+            routing: routing(settings),
+            invalidation: match settings.invalidation {
+                deploy_config::Invalidation::Exact => InvalidationMode::Exact,
+                deploy_config::Invalidation::Variants => InvalidationMode::Variants,
+                deploy_config::Invalidation::All => InvalidationMode::All,
+            },
         },
         invalidation_timeout: settings.invalidation_timeout,
         adopt: match settings.adopt {
@@ -218,6 +221,16 @@ fn options(settings: &Settings, progress: Arc<dyn Progress>) -> Options {
         },
         progress,
         ..Options::default()
+    }
+}
+
+/// Which file answers which address.
+pub(crate) fn routing(settings: &Settings) -> Routing {
+    match settings.routing {
+        deploy_config::Routing::Exact => Routing::Exact,
+        deploy_config::Routing::Directory => Routing::Directory,
+        deploy_config::Routing::Html => Routing::Html,
+        deploy_config::Routing::Spa => Routing::Spa,
     }
 }
 

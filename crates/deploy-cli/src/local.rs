@@ -9,8 +9,10 @@ use asset_sync::ErrorClass;
 use asset_sync::bucket::{S3Bucket, S3Options};
 use asset_sync::cdn::CloudFront;
 use aws_credential_types::Credentials;
-use deploy_config::{Environment, Settings, variables};
-use stand_ins::{ACCESS_KEY, BUCKET, DISTRIBUTION, Distribution, REGION, SECRET_KEY, StandIns, StartError, StoreError};
+use deploy_config::{Environment, Routing, Settings, variables};
+use stand_ins::{
+    ACCESS_KEY, BUCKET, DISTRIBUTION, Distribution, REGION, Rewrite, SECRET_KEY, StandIns, StartError, StoreError,
+};
 
 use crate::failure::Failure;
 
@@ -53,6 +55,12 @@ impl Local {
             .map_err(|source| Failure::usage(format!("--local-dir: cannot create {}: {source}", folder.display())))?;
         let mut distribution = Distribution::new(DISTRIBUTION, BUCKET);
         distribution.port = port;
+        match settings.routing {
+            Routing::Exact => {}
+            Routing::Directory => distribution.rewrite = Rewrite::Directory,
+            Routing::Html => distribution.rewrite = Rewrite::Html,
+            Routing::Spa => distribution.fallback = Some(format!("{}index.html", settings.prefix)),
+        }
         distribution.blocked_prefixes = vec![format!("/{}{}", settings.prefix, settings.state_prefix)];
         let buckets = [Some(BUCKET), settings.state_bucket.as_deref()];
         let started = StandIns::builder()

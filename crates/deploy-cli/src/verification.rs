@@ -7,6 +7,7 @@ use asset_sync::verify::{Fault, HttpVerifier, InvalidVerifier, Observation, Verd
 use deploy_config::{Settings, Verification, Verify};
 
 use crate::commands::Looks;
+use crate::connect::routing;
 use crate::failure::Failure;
 use crate::hint::verdict_hint;
 
@@ -50,6 +51,7 @@ pub(crate) fn local_verifier(looks: Looks, settings: &Settings, url: &str) -> Re
         pause: Duration::from_millis(20),
         patience: Duration::ZERO,
         timeout: settings.request_timeout,
+        routing: routing(settings),
         ..VerifierOptions::new(url)
     };
     if asked { connect(&options).map(Some) } else { Ok(None) }
@@ -63,6 +65,7 @@ fn options(url: &str, settings: &Settings) -> VerifierOptions {
         timeout: settings.request_timeout,
         patience,
         ignore: settings.verification.ignore.clone(),
+        routing: routing(settings),
         pause: (patience / 5).clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
         ..VerifierOptions::new(url)
     }

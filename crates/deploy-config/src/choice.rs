@@ -35,6 +35,20 @@ choice! {
 }
 
 choice! {
+    /// Which file answers an address that no file has as its name (`DEPLOY_ROUTING`).
+    Routing {
+        /// None, besides `about/index.html` for `/about/`.
+        Exact = "exact",
+        /// `about/index.html` for `/about/` and `/about`.
+        Directory = "directory",
+        /// `about.html` for `/about`.
+        Html = "html",
+        /// The root document, for every address.
+        Spa = "spa",
+    }
+}
+
+choice! {
     /// What is done with a foreign object that stands in the way (`DEPLOY_ADOPT`).
     Adopt {
         /// The deploy stops.

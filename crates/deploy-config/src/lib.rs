@@ -39,7 +39,7 @@ mod table;
 mod variable;
 pub mod variables;
 
-pub use choice::{Adopt, ConditionalWrites, Encryption, Invalidation, Log, OnFailure, SourceMaps, Verify};
+pub use choice::{Adopt, ConditionalWrites, Encryption, Invalidation, Log, OnFailure, Routing, SourceMaps, Verify};
 pub use environment::Environment;
 pub use image_settings::{ImageRequirements, ImageSettings, Login, Pipeline, Secret, WebIdentity};
 pub use markdown::markdown;

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::choice::{Adopt, ConditionalWrites, Encryption, Invalidation, Log, OnFailure, SourceMaps, Verify};
+use crate::choice::{Adopt, ConditionalWrites, Encryption, Invalidation, Log, OnFailure, Routing, SourceMaps, Verify};
 use crate::environment::Environment;
 use crate::format::{Format as _, Region, show_duration, show_size};
 use crate::image_settings::Secret;
@@ -57,6 +57,8 @@ pub struct Settings {
     pub prefix: String,
     /// The URL path of the prefix, not percent-encoded: begins and ends with `/`.
     pub url_prefix: String,
+    /// Which file answers an address that no file has as its name.
+    pub routing: Routing,
     /// The bucket's region.
     pub region: String,
     /// Whether the bucket's name goes into the path.
@@ -242,6 +244,7 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
     } else {
         prefix.as_ref().map(|prefix| format!("/{prefix}"))
     };
+    let routing = given.deploy_routing.required(report);
     let region = if given.deploy_region.is_given() {
         given.deploy_region.optional(report)
     } else {
@@ -384,6 +387,7 @@ pub(crate) fn parse(environment: &Environment, requirements: Requirements, repor
         bucket: bucket?,
         prefix: prefix?,
         url_prefix: url_prefix?,
+        routing: routing?,
         region: region?,
         force_path_style: force_path_style?,
         encryption,

@@ -59,6 +59,7 @@ fn every_mistake_is_named_at_once() {
         ("DEPLOY_BUCKET", "s3://site/app"),
         ("DEPLOY_PREFIX", "app//v2"),
         ("DEPLOY_URL_PREFIX", "https://example.com/app"),
+        ("DEPLOY_ROUTING", "pretty"),
         ("AWS_REGION", "Frankfurt"),
         ("DEPLOY_FORCE_PATH_STYLE", "maybe"),
         ("DEPLOY_SSE", "SSE-S3"),
@@ -95,6 +96,7 @@ fn every_mistake_is_named_at_once() {
     DEPLOY_BUCKET: is "s3://site/app": write the bucket's name alone, without `s3://`, and the rest in the prefix
     DEPLOY_PREFIX: is "app//v2": it has an empty segment; write single slashes
     DEPLOY_URL_PREFIX: is "https://example.com/app": write the path alone, without scheme and host
+    DEPLOY_ROUTING: is "pretty": write exact, directory, html or spa
     DEPLOY_FORCE_PATH_STYLE: is "maybe": write true or false
     DEPLOY_SSE: is "SSE-S3": write AES256 or aws:kms
     DEPLOY_SSE_KMS_KEY_ID: is "a key": write a key's id, `alias/` and its alias, or the ARN of either
@@ -229,6 +231,7 @@ fn the_defaults() {
         bucket: "site",
         prefix: "",
         url_prefix: "/",
+        routing: Exact,
         region: "us-east-1",
         force_path_style: false,
         encryption: None,
@@ -359,6 +362,7 @@ fn the_table() {
       DEPLOY_BUCKET                           site                            environment  The S3 bucket the site is served from
       DEPLOY_PREFIX                           app/                            environment  The place of the site within the bucket
       DEPLOY_URL_PREFIX                       /app/                           derived      The URL path under which the distribution serves the prefix
+      DEPLOY_ROUTING                          exact                           default      Which file answers an address that no file has as its name
       DEPLOY_REGION                           eu-central-1                    derived      The bucket's region
       DEPLOY_FORCE_PATH_STYLE                 false                           default      Whether the bucket's name goes into the path, not the host name
       DEPLOY_SSE                              (not set)                       -            How S3 is asked to encrypt what is written

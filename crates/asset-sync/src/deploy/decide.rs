@@ -163,7 +163,7 @@ pub(super) async fn decide(
     check_obstacles(cx, &desired, &diff)?;
     check_switchable(&desired, &diff)?;
     let paths = stale_paths(cx, &desired, &diff);
-    let removed_paths = covering_paths(removed_pages(&diff), &cx.options.url_prefix, cx.options.invalidation);
+    let removed_paths = covering_paths(removed_pages(&diff), &cx.options.addressing);
     let previous = match snapshot.current.live_release() {
         Some(live) if live.id == release.id => live.replaced.clone(),
         live => live.map(|live| live.id.clone()),
@@ -224,7 +224,7 @@ pub(super) fn warn_of_findings(cx: &Context, site: &Site, current: &Current) {
 /// for; one that is put back may have been, and its absence cached.
 pub(super) fn stale_paths(cx: &Context, desired: &Manifest, diff: &Diff) -> Vec<String> {
     let changed = diff.writes.iter().filter(|w| !is_staged(desired, w)).map(|w| &desired.files[w.file].key);
-    covering_paths(changed, &cx.options.url_prefix, cx.options.invalidation)
+    covering_paths(changed, &cx.options.addressing)
 }
 
 /// The record of a release that is not in the history.

@@ -75,7 +75,7 @@ pub(super) async fn take_down(
         return Ok(Vec::new());
     }
     let keys = pages.iter().map(|p| &p.key);
-    let paths = covering_paths(keys, &cx.options.url_prefix, cx.options.invalidation);
+    let paths = covering_paths(keys, &cx.options.addressing);
     session.update(|current| owe(cx, current, &paths)).await?;
     let doomed: Vec<&Obsolete> = pages.iter().collect();
     cx.step(Step::Prune, pages.len() as u64, 0, delete(cx, session, &doomed)).await?;

@@ -29,7 +29,7 @@ const SLOWEST: u32 = 5;
 pub(super) fn owe(cx: &Context, current: &mut Current, paths: &[String]) {
     settle_distributions(cx, current);
     if !paths.is_empty() {
-        let stale = joined_paths(&current.edges.stale, paths, &cx.options.url_prefix);
+        let stale = joined_paths(&current.edges.stale, paths, &cx.options.addressing);
         let reference = new_reference(cx, current);
         current.edges.go_stale(stale, reference);
     }
@@ -69,7 +69,7 @@ pub(super) async fn pay(cx: &Context, session: &Session) -> Result<Vec<Invalidat
         session.update(|current| drop(settle_distributions(cx, current))).await?;
     }
     let edges = session.current().await.edges;
-    let pending = edges.pending(configured, &cx.options.url_prefix.everything());
+    let pending = edges.pending(configured, &cx.options.addressing.everything());
     let pay = |(id, paths)| pay_one(cx, session, id, paths, &edges.reference);
     // One that cannot be invalidated is not in the way of the others.
     let work = async { join_all(pending.into_iter().map(pay)).await.into_iter().collect::<Result<Vec<_>, Error>>() };
@@ -154,7 +154,7 @@ async fn complete(
             Err(error) if is_worth_waiting(&error) && started.elapsed() < cx.options.invalidation_timeout => {}
             Err(error) if id.is_none() && error.kind == CdnErrorKind::Invalid => {
                 // Which path it is that it does not like, it does not say.
-                let Some(wider) = coarser(&paths, &cx.options.url_prefix) else { return Err(error.into()) };
+                let Some(wider) = coarser(&paths, &cx.options.addressing) else { return Err(error.into()) };
                 let named = if wider.len() <= SHOWN { wider.join(" ") } else { format!("{} wider ones", wider.len()) };
                 cx.warn(format!("{error}: {} paths were refused; invalidating {named} instead", paths.len()));
                 paths = wider;
@@ -192,5 +192,5 @@ fn is_worth_waiting(error: &CdnError) -> bool {
 pub(super) fn pending_paths(cx: &Context, current: &Current) -> BTreeMap<String, Vec<String>> {
     // Before the first release there is nothing that an edge could hold.
     let configured: &[String] = if current.live.is_some() { &cx.options.distributions } else { &[] };
-    current.edges.pending(configured, &cx.options.url_prefix.everything())
+    current.edges.pending(configured, &cx.options.addressing.everything())
 }

@@ -30,8 +30,8 @@ pub(super) async fn run_invalidate(cx: &Context, what: &Invalidate, stop: &Cance
     }
     let paths = match what {
         Invalidate::Pending => Vec::new(),
-        Invalidate::Paths(paths) => requested_paths(paths)?,
-        Invalidate::All => vec![cx.options.url_prefix.everything()],
+        Invalidate::Paths(paths) => requested_paths(paths, &cx.options.addressing)?,
+        Invalidate::All => vec![cx.options.addressing.everything()],
     };
     let seen = until(stop, cx.store.read_current()).await?;
     cx.warn_of_mismatch(&seen.0);

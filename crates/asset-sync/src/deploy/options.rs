@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::bucket::RetryPolicy;
-use crate::plan::{Adopt, InvalidationMode, MaxShrink, UrlPrefix};
+use crate::plan::{Addressing, Adopt, MaxShrink};
 use crate::progress::{Progress, Silent};
 use crate::verify::{OnFailure, Verifier};
 
@@ -42,10 +42,8 @@ pub enum ConditionalWrites {
 pub struct Options {
     /// CloudFront distributions in front of the target; may be empty.
     pub distributions: Vec<String>,
-    /// How a key maps to a URL path.
-    pub url_prefix: UrlPrefix,
-    /// How a changed file maps to invalidation paths.
-    pub invalidation: InvalidationMode,
+    /// Which addresses the files have, and which paths are invalidated.
+    pub addressing: Addressing,
     /// How long to wait for an invalidation to be accepted and completed.
     pub invalidation_timeout: Duration,
     /// Pause between two looks at an invalidation.
@@ -113,8 +111,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             distributions: Vec::new(),
-            url_prefix: UrlPrefix::new("/"),
-            invalidation: InvalidationMode::default(),
+            addressing: Addressing::default(),
             invalidation_timeout: Duration::from_mins(15),
             invalidation_poll: Duration::from_secs(2),
             adopt: Adopt::default(),

@@ -116,11 +116,8 @@ pub(super) async fn prune_after(
             }
             let doomed = confirm(cx, doomed, &inventory, &known).await?;
             // Edges may hold them; a page that is gone must not go on being served.
-            let paths = covering_paths(
-                doomed.iter().filter(|d| d.role >= Role::Entry).map(|d| &d.key),
-                &cx.options.url_prefix,
-                cx.options.invalidation,
-            );
+            let paths =
+                covering_paths(doomed.iter().filter(|d| d.role >= Role::Entry).map(|d| &d.key), &cx.options.addressing);
             if !paths.is_empty() {
                 session.update(|current| owe(cx, current, &paths)).await?;
             }

@@ -91,11 +91,7 @@ pub(super) async fn go_back(
         };
         let writes: Vec<&Write> = changes.writes.iter().collect();
         if !writes.is_empty() {
-            let paths = covering_paths(
-                writes.iter().map(|w| &desired.files[w.file].key),
-                &cx.options.url_prefix,
-                cx.options.invalidation,
-            );
+            let paths = covering_paths(writes.iter().map(|w| &desired.files[w.file].key), &cx.options.addressing);
             session
                 .update(|current| {
                     owe(cx, current, &paths);

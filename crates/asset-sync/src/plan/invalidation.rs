@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use super::routing::{INDEX, Routing};
 use crate::error::Error;
 use crate::site::Key;
 
@@ -72,55 +73,102 @@ impl UrlPrefix {
     fn encoded(&self) -> String {
         utf8_percent_encode(&self.0, UNSAFE).to_string()
     }
+}
 
-    /// The wildcard path that covers all of it.
-    pub fn everything(&self) -> String {
-        wildcard_before(&self.0).unwrap_or_else(|| format!("{}*", self.encoded()))
-    }
+/// Which addresses the files of a target have, and how edges are made to forget them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addressing {
+    /// Where the site is.
+    pub prefix: UrlPrefix,
+    /// Which file answers which address.
+    pub routing: Routing,
+    /// How a changed file becomes paths.
+    pub invalidation: InvalidationMode,
+}
 
-    /// The URL path of `key`, percent-encoded.
-    pub fn path_of(&self, key: &Key) -> String {
-        format!("{}{}", self.encoded(), utf8_percent_encode(key.as_str(), UNSAFE))
+impl Default for Addressing {
+    /// A site at the top of its host.
+    fn default() -> Self {
+        Self { prefix: UrlPrefix::new("/"), routing: Routing::default(), invalidation: InvalidationMode::default() }
     }
 }
 
-/// A short list of paths that covers every key of `changed`, the directory of each `index.html`
-/// included. Empty only if `changed` is. Never more than 3,000 paths, nor more than 15 with a
-/// wildcard.
-pub fn covering_paths<'a>(
-    changed: impl IntoIterator<Item = &'a Key>,
-    prefix: &UrlPrefix,
-    mode: InvalidationMode,
-) -> Vec<String> {
+impl Addressing {
+    /// The wildcard path that covers all of the site. Where the prefix answers without its last slash too, that also covers
+    /// what begins with the same letters (`/app*`): one path costs less than two.
+    pub fn everything(&self) -> String {
+        let path = self.bare_prefix().unwrap_or(&self.prefix.0);
+        wildcard_before(path).unwrap_or_else(|| format!("{}*", utf8_percent_encode(path, UNSAFE)))
+    }
+
+    /// The paths of a file, not encoded.
+    fn paths_of(&self, key: &Key) -> Vec<String> {
+        let addresses = self.routing.addresses_of(key.as_str());
+        addresses.iter().flat_map(|address| self.under(&self.prefix.0, address)).collect()
+    }
+
+    /// The paths of an address below `prefix`, which is this one, encoded or not.
+    fn under(&self, prefix: &str, address: &str) -> Vec<String> {
+        let bare = self.bare_prefix().filter(|_| address.is_empty());
+        let bare = bare.map(|_| prefix.trim_end_matches('/').to_owned());
+        [format!("{prefix}{address}")].into_iter().chain(bare).collect()
+    }
+
+    /// The prefix without its last slash, where the root document answers it.
+    fn bare_prefix(&self) -> Option<&str> {
+        self.prefix.0.strip_suffix('/').filter(|bare| !bare.is_empty() && self.routing.answers_bare_prefix())
+    }
+
+    /// The paths, encoded or not as `path` is, of the file that answers it.
+    fn forms_of(&self, path: &str) -> Vec<String> {
+        for prefix in [&self.prefix.0, &self.prefix.encoded()] {
+            let is_bare = self.bare_prefix().is_some() && prefix.strip_suffix('/') == Some(path);
+            if let Some(address) = path.strip_prefix(prefix.as_str()).or(is_bare.then_some("")) {
+                let forms = self.routing.forms_of(address);
+                return forms.iter().flat_map(|form| self.under(prefix, form)).collect();
+            }
+        }
+        vec![path.to_owned()]
+    }
+}
+
+/// A short list of paths that covers every key of `changed` under each of its addresses. Empty only if `changed` is. Never
+/// more than 3,000 paths, nor more than 15 with a wildcard.
+///
+/// Where the root document answers whatever has no file, it has every address: everything is covered if it changed.
+pub fn covering_paths<'a>(changed: impl IntoIterator<Item = &'a Key>, addressing: &Addressing) -> Vec<String> {
     let mut exact = BTreeSet::new();
+    let mut is_everywhere = addressing.invalidation == InvalidationMode::All;
     for key in changed {
-        let path = prefix.path_of(key);
-        if let Some(wildcard) = wildcard_before(&format!("{}{key}", prefix.0)) {
-            exact.insert(wildcard);
-            continue;
-        }
-        if let Some(directory) = path.strip_suffix("index.html").filter(|d| d.ends_with('/')) {
-            exact.insert(directory.to_owned());
-        }
-        exact.insert(path);
+        is_everywhere |= addressing.routing == Routing::Spa && key.as_str() == INDEX;
+        // AWS ("invalidation-specifying-objects"): where a function changes the URI, invalidate both.
+        let paths = addressing.paths_of(key);
+        exact.extend(paths.iter().map(|path| wildcard_before(path).unwrap_or_else(|| encoded(path))));
     }
     if exact.is_empty() {
         return Vec::new();
     }
+    let everything = || vec![addressing.everything()];
+    if is_everywhere {
+        return everything();
+    }
     let exact = few_wildcards(exact);
-    let everything = || vec![prefix.everything()];
-    match mode {
-        InvalidationMode::All => everything(),
+    match addressing.invalidation {
         InvalidationMode::Exact if exact.len() <= MANY_PATHS => exact.into_iter().collect(),
-        InvalidationMode::Exact => by_directory(&exact, prefix, false).unwrap_or_else(everything),
+        InvalidationMode::Exact => by_directory(&exact, &addressing.prefix, false).unwrap_or_else(everything),
+        InvalidationMode::All => everything(),
         InvalidationMode::Variants => {
-            let wildcards: Vec<String> = exact.iter().flat_map(|p| with_query(p)).collect();
+            let wildcards = uncovered(exact.iter().flat_map(|p| with_query(p)).collect());
             if wildcards.iter().filter(|p| p.ends_with('*')).count() <= MAX_WILDCARDS {
-                return wildcards;
+                return wildcards.into_iter().collect();
             }
-            by_directory(&exact, prefix, true).unwrap_or_else(everything)
+            by_directory(&exact, &addressing.prefix, true).unwrap_or_else(everything)
         }
     }
+}
+
+fn encoded(path: &str) -> String {
+    utf8_percent_encode(path, UNSAFE).to_string()
 }
 
 /// The wildcard that covers a URL path, not encoded, that no path can name: from the longest part that one can.
@@ -129,23 +177,38 @@ fn wildcard_before(path: &str) -> Option<String> {
     Some(format!("{}*", utf8_percent_encode(&path[..end], UNSAFE)))
 }
 
+/// The paths that no wildcard among them covers.
+fn uncovered(paths: BTreeSet<String>) -> BTreeSet<String> {
+    let split = |path: String| path.strip_suffix('*').map(|stem| (stem.to_owned(), false)).unwrap_or((path, true));
+    let mut sorted: Vec<(String, bool)> = paths.into_iter().map(split).collect();
+    // What begins with a stem follows it.
+    sorted.sort();
+    let mut kept = BTreeSet::new();
+    let mut stem: Option<String> = None;
+    for (text, is_exact) in sorted {
+        if stem.as_ref().is_some_and(|stem| text.starts_with(stem.as_str())) {
+            continue;
+        }
+        if is_exact {
+            kept.insert(text);
+        } else {
+            kept.insert(format!("{text}*"));
+            stem = Some(text);
+        }
+    }
+    kept
+}
+
 /// The same paths with at most as many wildcards as a distribution takes: what they begin with in common, if there are
 /// more. What a wildcard covers needs no path of its own.
 fn few_wildcards(paths: BTreeSet<String>) -> BTreeSet<String> {
-    let stems = |paths: &BTreeSet<String>| -> Vec<String> {
-        paths.iter().filter_map(|path| path.strip_suffix('*')).map(str::to_owned).collect()
-    };
-    let covered = |path: &str, stems: &[String]| stems.iter().any(|stem| path.starts_with(stem) && path != *stem);
-    let all = stems(&paths);
-    if all.is_empty() {
+    let mut paths = uncovered(paths);
+    let stems: Vec<String> = paths.iter().filter_map(|path| path.strip_suffix('*')).map(str::to_owned).collect();
+    if stems.len() <= MAX_WILDCARDS {
         return paths;
     }
-    let stems: Vec<String> = all.iter().filter(|stem| !covered(stem, &all)).cloned().collect();
-    let stems = if stems.len() > MAX_WILDCARDS { vec![in_common(&stems)] } else { stems };
-    let named =
-        paths.into_iter().filter(|path| !path.ends_with('*') && !stems.iter().any(|stem| path.starts_with(stem)));
-    let named: BTreeSet<String> = named.collect();
-    named.into_iter().chain(stems.iter().map(|stem| format!("{stem}*"))).collect()
+    paths.insert(format!("{}*", in_common(&stems)));
+    uncovered(paths)
 }
 
 /// What all begin with, whole characters and whole percent-encoded bytes.
@@ -160,12 +223,14 @@ fn in_common(stems: &[String]) -> String {
     first[..end].to_owned()
 }
 
-/// Paths that somebody asks to invalidate, as a distribution takes them. What is percent-encoded stays so.
+/// Paths that somebody asks to invalidate, as a distribution takes them: each with the other addresses of the file that it
+/// asks for, where the routing gives it others. What is percent-encoded stays so.
 ///
 /// # Errors
 /// [`Error::InvalidPath`] naming the first that is none.
-pub(crate) fn requested_paths(paths: &[String]) -> Result<Vec<String>, Error> {
-    let checked = paths.iter().map(|path| {
+pub(crate) fn requested_paths(paths: &[String], addressing: &Addressing) -> Result<Vec<String>, Error> {
+    let mut taken = BTreeSet::new();
+    for path in paths {
         let invalid = |reason| Error::InvalidPath { path: path.clone(), reason };
         let start = path.strip_suffix('*').unwrap_or(path);
         if !start.starts_with('/') {
@@ -179,31 +244,39 @@ pub(crate) fn requested_paths(paths: &[String]) -> Result<Vec<String>, Error> {
         if start.contains('#') {
             return Err(invalid("what follows a # is never sent to a server"));
         }
-        let encoded = |text: &str| utf8_percent_encode(text, UNSAFE_IN_URL).to_string();
-        Ok(match start.bytes().position(|b| UNNAMEABLE.contains(&b)) {
-            Some(end) => format!("{}*", encoded(&start[..end])),
-            None => encoded(start) + &path[start.len()..],
-        })
-    });
-    Ok(few_wildcards(checked.collect::<Result<_, Error>>()?).into_iter().collect())
+        let (address, rest) = path.split_at(path.find(['?', '*']).unwrap_or(path.len()));
+        let forms = if rest == "*" { vec![address.to_owned()] } else { addressing.forms_of(address) };
+        taken.extend(forms.iter().map(|form| as_taken(&format!("{form}{rest}"))));
+    }
+    Ok(few_wildcards(taken).into_iter().collect())
+}
+
+/// A path as a distribution takes it, which may have a `*` at its end.
+fn as_taken(path: &str) -> String {
+    let start = path.strip_suffix('*').unwrap_or(path);
+    let encoded = |text: &str| utf8_percent_encode(text, UNSAFE_IN_URL).to_string();
+    match start.bytes().position(|b| UNNAMEABLE.contains(&b)) {
+        Some(end) => format!("{}*", encoded(&start[..end])),
+        None => encoded(start) + &path[start.len()..],
+    }
 }
 
 /// One list that covers both, within what a distribution takes at once.
-pub(crate) fn joined_paths(earlier: &[String], paths: &[String], prefix: &UrlPrefix) -> Vec<String> {
+pub(crate) fn joined_paths(earlier: &[String], paths: &[String], addressing: &Addressing) -> Vec<String> {
     let all = few_wildcards(earlier.iter().chain(paths).cloned().collect());
-    if all.len() > MAX_PATHS { vec![prefix.everything()] } else { all.into_iter().collect() }
+    if all.len() > MAX_PATHS { vec![addressing.everything()] } else { all.into_iter().collect() }
 }
 
 /// Paths that cover `refused`, which a CDN called invalid, and are more likely to be taken: without any character that
 /// is not an ASCII letter, a figure or one of `/ - _ .`, and at last everything. `None` if that was refused.
-pub(crate) fn coarser(refused: &[String], prefix: &UrlPrefix) -> Option<Vec<String>> {
+pub(crate) fn coarser(refused: &[String], addressing: &Addressing) -> Option<Vec<String>> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
     let plain = |path: &String| match path.find(|c| !is_plain(c)) {
         Some(end) => format!("{}*", &path[..end]),
         None => path.clone(),
     };
     let plainer: Vec<String> = few_wildcards(refused.iter().map(plain).collect()).into_iter().collect();
-    let everything = vec![prefix.everything()];
+    let everything = vec![addressing.everything()];
     let all = ["/*".to_owned()];
     let same = |one: &[String], other: &[String]| one.iter().collect::<BTreeSet<_>>() == other.iter().collect();
     match () {
@@ -233,8 +306,7 @@ fn by_directory(exact: &BTreeSet<String>, prefix: &UrlPrefix, queries: bool) -> 
     let mut directories = BTreeSet::new();
     let mut paths = Vec::new();
     for path in exact {
-        let inner = path.strip_prefix(root.as_str()).unwrap_or(path);
-        match inner.split_once('/') {
+        match path.strip_prefix(root.as_str()).and_then(|inner| inner.split_once('/')) {
             Some((directory, _)) => {
                 directories.insert(directory);
             }
@@ -248,160 +320,5 @@ fn by_directory(exact: &BTreeSet<String>, prefix: &UrlPrefix, queries: bool) -> 
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn keys(texts: &[&str]) -> Vec<Key> {
-        texts.iter().map(|t| Key::new(t).unwrap()).collect()
-    }
-
-    fn paths(texts: &[&str], prefix: &str, mode: InvalidationMode) -> Vec<String> {
-        covering_paths(&keys(texts), &UrlPrefix::new(prefix), mode)
-    }
-
-    /// As CloudFront matches: exactly, or by everything before a final `*`.
-    fn covers(paths: &[String], url: &str) -> bool {
-        paths.iter().any(|p| p.strip_suffix('*').map_or(p == url, |start| url.starts_with(start)))
-    }
-
-    #[test]
-    fn nothing_changed_needs_no_path() {
-        assert!(paths(&[], "/", InvalidationMode::All).is_empty());
-    }
-
-    #[test]
-    fn an_index_is_also_its_directory() {
-        let got = paths(&["index.html", "docs/index.html", "sw.js", "my-index.html"], "/", InvalidationMode::Exact);
-        assert_eq!(got, ["/", "/docs/", "/docs/index.html", "/index.html", "/my-index.html", "/sw.js"]);
-    }
-
-    #[test]
-    fn an_origin_path_is_not_part_of_the_url() {
-        assert_eq!(paths(&["index.html"], "/", InvalidationMode::Exact), ["/", "/index.html"]);
-        assert_eq!(paths(&["index.html"], "app", InvalidationMode::Exact), ["/app/", "/app/index.html"]);
-    }
-
-    #[test]
-    fn unsafe_characters_are_encoded_and_safe_ones_are_not() {
-        let got = paths(&["a b/ü?%+($.js"], "/", InvalidationMode::Exact);
-        assert_eq!(got, ["/a%20b/%C3%BC%3F%25+($.js"]);
-    }
-
-    /// `s3_website#63` and `aws-sdk#525`: CloudFront refuses the one, and takes the other encoded without effect.
-    #[test]
-    fn a_name_that_no_path_can_name_for_certain_is_covered_by_a_wildcard() {
-        let got =
-            paths(&["l'osteo.html", "runtime~main.js", "docs/@me/index.html", "x.js"], "/", InvalidationMode::Exact);
-        assert_eq!(got, ["/docs/*", "/l*", "/runtime*", "/x.js"]);
-        assert_eq!(paths(&["a/ü b/[id].js"], "/", InvalidationMode::Exact), ["/a/%C3%BC%20b/*"]);
-        assert_eq!(paths(&["index.html"], "/~me/", InvalidationMode::Exact), ["/*"]);
-        assert_eq!(paths(&["index.html"], "/~me/", InvalidationMode::All), ["/*"]);
-    }
-
-    #[test]
-    fn what_a_wildcard_covers_is_not_named_again() {
-        let got = paths(&["a~1.html", "abc.html", "ab~2.html", "b.html"], "/", InvalidationMode::Exact);
-        assert_eq!(got, ["/a*", "/b.html"]);
-    }
-
-    #[test]
-    fn too_many_wildcards_become_what_they_have_in_common() {
-        let many: Vec<String> = (0..20).map(|n| format!("d%é/{n:02}'s.html")).collect();
-        let mut many: Vec<&str> = many.iter().map(String::as_str).collect();
-        many.push("index.html");
-        assert_eq!(paths(&many, "/", InvalidationMode::Exact), ["/", "/d%25%C3%A9/*", "/index.html"]);
-        let apart: Vec<String> = ('a'..='z').map(|c| format!("{c}'s.html")).collect();
-        let apart: Vec<&str> = apart.iter().map(String::as_str).collect();
-        assert_eq!(paths(&apart, "/", InvalidationMode::Exact), ["/*"]);
-        // é and è begin with the same byte.
-        assert_eq!(in_common(&["/x%C3%A9a".to_owned(), "/x%C3%A8b".to_owned()]), "/x%C3");
-    }
-
-    #[test]
-    fn what_is_refused_becomes_coarser_until_it_is_everything() {
-        let prefix = UrlPrefix::new("/app");
-        let mut refused = vec!["/app/a(1).html".to_owned(), "/app/b.html".to_owned(), "/app/a(2).html".to_owned()];
-        let mut seen = Vec::new();
-        while let Some(paths) = coarser(&refused, &prefix) {
-            seen.push(paths.clone());
-            refused = paths;
-        }
-        assert_eq!(seen, [vec!["/app/a*", "/app/b.html"], vec!["/app/*"], vec!["/*"]]);
-        assert_eq!(coarser(&["/*".to_owned()], &UrlPrefix::new("/")), None);
-        assert_eq!(coarser(&["/b.html".to_owned()], &UrlPrefix::new("/")), Some(vec!["/*".to_owned()]));
-    }
-
-    #[test]
-    fn paths_that_are_asked_for_are_named_as_the_distribution_takes_them() {
-        let requested = |paths: &[&str]| {
-            requested_paths(&paths.iter().map(|&p| p.to_owned()).collect::<Vec<_>>()).map_err(|e| e.to_string())
-        };
-        let given = ["/about/", "/a%20b", "/ü/*", "/?page=2", "/l'osteo.html", "/*x".trim_end_matches('x')];
-        assert_eq!(requested(&given[..5]).unwrap(), ["/%C3%BC/*", "/?page=2", "/a%20b", "/about/", "/l*"]);
-        assert_eq!(requested(&given).unwrap(), ["/*"]);
-        for (path, part) in [
-            ("about/", "begins with a slash"),
-            ("https://www.example.com/about/", "begins with a slash"),
-            ("/*.html", "at its end only"),
-            ("/about/#team", "never sent"),
-            ("", "begins with a slash"),
-        ] {
-            let error = requested(&["/", path]).unwrap_err();
-            assert!(error.contains(part) && error.contains(&format!("{path:?}")), "{error}");
-        }
-    }
-
-    #[test]
-    fn an_asterisk_in_a_name_can_only_be_named_by_a_wildcard() {
-        assert_eq!(paths(&["a*b.js", "c.js"], "/", InvalidationMode::Exact), ["/a*", "/c.js"]);
-        let many: Vec<String> = (0..20).map(|n| format!("docs/{n:02}*.html")).collect();
-        let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert_eq!(paths(&many, "/", InvalidationMode::Exact), ["/docs/*"]);
-    }
-
-    #[test]
-    fn query_strings_are_covered_without_the_whole_site() {
-        let got = paths(&["index.html"], "/", InvalidationMode::Variants);
-        assert_eq!(got, ["/", "/?*", "/index.html*"]);
-    }
-
-    #[test]
-    fn many_files_become_wildcards_by_directory() {
-        let many: Vec<String> = (0..2000).map(|n| format!("docs/{n}.html")).collect();
-        let mut all: Vec<&str> = many.iter().map(String::as_str).collect();
-        all.push("index.html");
-        let got = paths(&all, "/", InvalidationMode::Exact);
-        assert_eq!(got, ["/", "/index.html", "/docs/*"]);
-    }
-
-    proptest! {
-        #[test]
-        fn every_changed_key_is_covered_within_the_limits(
-            names in proptest::collection::btree_set("([a-d]{1,3}/){0,2}([a-z~ü*]{1,4}|index)\\.html", 0..60),
-            prefix in "(/?[a-z]{0,3}/?)",
-            mode in prop_oneof![Just(InvalidationMode::Exact), Just(InvalidationMode::Variants), Just(InvalidationMode::All)],
-        ) {
-            let keys: Vec<Key> = names.iter().map(|n| Key::new(n).unwrap()).collect();
-            let prefix = UrlPrefix::new(&prefix);
-            let got = covering_paths(&keys, &prefix, mode);
-            prop_assert!(got.iter().filter(|p| p.ends_with('*')).count() <= MAX_WILDCARDS);
-            prop_assert!(got.len() <= MAX_PATHS);
-            for path in &got {
-                prop_assert!(path.starts_with('/') && !path.trim_end_matches('*').contains('*'));
-            }
-            for key in &keys {
-                let url = prefix.path_of(key);
-                prop_assert!(covers(&got, &url));
-                if let Some(directory) = url.strip_suffix("index.html").filter(|d| d.ends_with('/')) {
-                    prop_assert!(covers(&got, directory));
-                }
-                if mode != InvalidationMode::Exact {
-                    let query = format!("{url}?a=1");
-                    prop_assert!(covers(&got, &query));
-                }
-            }
-        }
-    }
-}
+#[path = "invalidation_tests.rs"]
+mod tests;

@@ -12,6 +12,7 @@ use url::Host;
 use super::answer::Answer;
 use super::run::{Budget, Missed, Run};
 use super::{Expected, Observation, Verdict, Verifier};
+use crate::plan::Routing;
 use crate::state::ReleaseFile;
 
 /// Redirects followed within the site.
@@ -35,6 +36,8 @@ pub struct VerifierOptions {
     pub requests: usize,
     /// Globs of files that something else than the bucket answers, or rewrites. They are not looked at.
     pub ignore: Vec<String>,
+    /// Which file should answer which address.
+    pub routing: Routing,
 }
 
 impl fmt::Debug for VerifierOptions {
@@ -46,7 +49,7 @@ impl fmt::Debug for VerifierOptions {
 
 impl VerifierOptions {
     /// For `url`, with 30 seconds a request, 10 seconds to show the release, 2 seconds between attempts,
-    /// and 200 requests a run.
+    /// 200 requests a run, and files at their own addresses.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -56,6 +59,7 @@ impl VerifierOptions {
             pause: Duration::from_secs(2),
             requests: 200,
             ignore: Vec::new(),
+            routing: Routing::default(),
         }
     }
 }
@@ -108,6 +112,7 @@ pub struct HttpVerifier {
     pub(super) pause: Duration,
     pub(super) requests: usize,
     pub(super) ignore: GlobSet,
+    pub(super) routing: Routing,
 }
 
 impl HttpVerifier {
@@ -151,14 +156,18 @@ impl HttpVerifier {
             .timeout(options.timeout)
             .build()
             .map_err(InvalidVerifier::Client)?;
-        let VerifierOptions { patience, pause, requests, .. } = *options;
-        Ok(Self { client, base, patience, pause, requests, ignore: globs(&options.ignore)? })
+        let VerifierOptions { patience, pause, requests, routing, .. } = *options;
+        Ok(Self { client, base, patience, pause, requests, ignore: globs(&options.ignore)?, routing })
     }
 
-    pub(super) fn url(&self, path: &str) -> Url {
+    /// The URL of an address; of `""`, the site's own without its last slash.
+    pub(super) fn url(&self, address: &str) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path.split('/'));
+            segments.pop_if_empty();
+            if !address.is_empty() {
+                segments.extend(address.split('/'));
+            }
         }
         url
     }

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use super::answer::{Answer, Judgement, judge};
 use super::evidence::{Door, Look, weigh};
 use super::http::HttpVerifier;
-use super::selection::{by_name, differs, fetched, is_text, mentioned, pages, pages_differ, sample};
+use super::selection::{Form, by_name, differs, fetched, forms, is_text, mentioned, pages, pages_differ, sample};
 use super::{Expected, Verdict};
+use crate::plan::Routing;
 use crate::site::Role;
 use crate::state::ReleaseFile;
 
@@ -23,6 +24,11 @@ const LEAST_ATTEMPTS: usize = 2;
 const MOST_SILENT: usize = 8;
 /// Wrong files that are looked at once more at the end.
 const LOOKED_AT_AGAIN: usize = 5;
+/// One in so many of a run's requests is kept for addresses besides files' own.
+const SHARE_OF_FORMS: usize = 4;
+/// After so many addresses that are not answered by their files, the others are not asked for: the set-up lacks what
+/// `DEPLOY_ROUTING` says of it.
+const MOST_UNANSWERED: usize = 3;
 /// Requests that are kept for the end: for wrong files, for a page, and for the state area.
 const RESERVED: usize = LOOKED_AT_AGAIN + LEAST_ATTEMPTS + 1;
 
@@ -51,6 +57,8 @@ impl Budget {
 /// What was seen at a URL in the end.
 struct Seen {
     judgement: Judgement,
+    /// `None` if there was no answer.
+    status: Option<u16>,
     /// The body without its encoding; `None` if there was no answer.
     body: Option<Vec<u8>>,
 }
@@ -58,6 +66,8 @@ struct Seen {
 pub(super) struct Run<'a> {
     verifier: &'a HttpVerifier,
     expected: Expected<'a>,
+    /// Addresses besides files' own. A request is kept for each, and two for a page where one is not answered.
+    forms: Vec<Form<'a>>,
     budget: Budget,
     /// Whether each page shows the release, since none differs from the one before.
     any_page_shows: bool,
@@ -67,16 +77,22 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     pub(super) fn new(verifier: &'a HttpVerifier, expected: Expected<'a>) -> Self {
-        let most = verifier.requests.saturating_sub(RESERVED).max(1);
+        let forms = forms_to_look_at(verifier, expected);
+        let kept = RESERVED + if forms.is_empty() { 0 } else { forms.len() + LEAST_ATTEMPTS };
+        let most = verifier.requests.saturating_sub(kept).max(1);
         let any_page_shows = expected.previous.is_none_or(|previous| !pages_differ(expected.manifest, previous));
         let until = Instant::now() + verifier.patience;
-        Self { verifier, expected, budget: Budget(AtomicUsize::new(most)), any_page_shows, until }
+        Self { verifier, expected, forms, budget: Budget(AtomicUsize::new(most)), any_page_shows, until }
     }
 
     pub(super) async fn verdict(self) -> Verdict {
         let mut looks = Vec::new();
         let mut files = Vec::new();
         let mut door = self.look_around(&mut looks, &mut files).await;
+        if door == Door::Open {
+            self.budget.0.fetch_add(self.forms.len(), Ordering::Relaxed);
+            door = self.look_at_forms(&mut looks, &mut files).await;
+        }
         self.budget.0.fetch_add(RESERVED, Ordering::Relaxed);
         if door == Door::Open {
             door = self.confirm(&mut looks, &files).await;
@@ -94,8 +110,7 @@ impl<'a> Run<'a> {
     /// Looks at pages, what they load, and a sample of the rest. `files` gets the address and the file
     /// of each look.
     async fn look_around(&self, looks: &mut Vec<Look>, files: &mut Vec<(Url, &'a ReleaseFile)>) -> Door {
-        let all: Vec<&ReleaseFile> =
-            fetched(self.expected.manifest).filter(|f| !self.verifier.ignore.is_match(f.key.as_str())).collect();
+        let all = looked_at_files(self.verifier, self.expected);
         let names = by_name(&all);
         let mut seen: HashSet<&str> = HashSet::new();
         let mut wave = pages(&all);
@@ -128,7 +143,7 @@ impl<'a> Run<'a> {
             while let Some((index, url, seen)) = results.next().await {
                 let file = this_wave[index];
                 // No request was left for it.
-                let Some(Seen { judgement, body }) = seen else { continue };
+                let Some(Seen { judgement, body, .. }) = seen else { continue };
                 silent += usize::from(body.is_none());
                 let is_refusal = matches!(judgement, Judgement::Wrong(_) | Judgement::Unseen(_));
                 if matches!(judgement, Judgement::Right(_) | Judgement::Rewritten) && is_text(file) {
@@ -153,6 +168,68 @@ impl<'a> Run<'a> {
             drop(results);
             wave = next.into_iter().filter_map(|key| self.expected.manifest.get(key)).collect();
         }
+    }
+
+    /// Looks at addresses that pages have besides their own. What is not answered there is no evidence: nobody knows whether
+    /// the release before was, and another release would be answered no better.
+    async fn look_at_forms(&self, looks: &mut Vec<Look>, files: &mut Vec<(Url, &'a ReleaseFile)>) -> Door {
+        // Where no page was right there is no more to be seen at other addresses.
+        let Some((page, page_file)) = right_page(looks, files).map(|(url, file)| (url.clone(), file)) else {
+            return Door::Open;
+        };
+        let urls: Vec<(usize, Url)> =
+            self.forms.iter().map(|form| self.verifier.url(&form.address)).enumerate().collect();
+        let mut results = stream::iter(urls)
+            .map(|(index, url)| async move {
+                let seen = self.look(&url, self.forms[index].file).await;
+                (index, url, seen)
+            })
+            .buffered(AT_ONCE);
+        let mut unanswered = 0;
+        let mut was_refused = false;
+        while let Some((index, url, seen)) = results.next().await {
+            let file = self.forms[index].file;
+            let Some(Seen { judgement, status, .. }) = seen else { continue };
+            let judgement = match judgement {
+                Judgement::Wrong(what) | Judgement::Unseen(what) => {
+                    if !was_refused {
+                        was_refused = true;
+                        self.budget.0.fetch_add(LEAST_ATTEMPTS, Ordering::Relaxed);
+                        if let Door::Closed(seen) = self.knock((&page, page_file)).await {
+                            let judgement = Judgement::Unseen(format!("{what}; {seen}"));
+                            looks.push(Look { url: url.to_string(), shows_release: false, judgement });
+                            files.push((url, file));
+                            return Door::Closed(seen);
+                        }
+                    }
+                    unanswered += 1;
+                    Judgement::Unseen(self.unanswered(file, status, what))
+                }
+                other => other,
+            };
+            looks.push(Look { url: url.to_string(), shows_release: false, judgement });
+            files.push((url, file));
+            if unanswered >= MOST_UNANSWERED {
+                break;
+            }
+        }
+        Door::Open
+    }
+
+    /// What is said of an address that `file` should answer.
+    fn unanswered(&self, file: &ReleaseFile, status: Option<u16>, what: String) -> String {
+        if !matches!(status, Some(200 | 403 | 404 | 410)) {
+            return what;
+        }
+        let (routing, key) = (self.verifier.routing, &file.key);
+        let mend = match routing {
+            Routing::Spa => "a custom error response with status 200, or a function",
+            _ => "a function for viewer requests",
+        };
+        format!(
+            "{what}. DEPLOY_ROUTING={} says that {key} answers here: give the distribution {mend}, or correct DEPLOY_ROUTING",
+            routing.name()
+        )
     }
 
     /// Looks once more at wrong files, and then at a page that was right: if that is no longer served,
@@ -194,7 +271,7 @@ impl<'a> Run<'a> {
         for attempt in 1.. {
             let seen = match self.look_once(url, file).await {
                 Ok(seen) => seen,
-                Err(Missed::Silent(reason)) => Seen { judgement: Judgement::Unseen(reason), body: None },
+                Err(Missed::Silent(reason)) => Seen { judgement: Judgement::Unseen(reason), status: None, body: None },
                 Err(Missed::NoneLeft) => break,
             };
             let is_over = attempt >= LEAST_ATTEMPTS && Instant::now() >= self.until;
@@ -218,7 +295,7 @@ impl<'a> Run<'a> {
             Judgement::Wrong(_) if self.is_rewritten(file, &answer).await => Judgement::Rewritten,
             other => other,
         };
-        Ok(Seen { judgement, body: Some(answer.plain()) })
+        Ok(Seen { judgement, status: Some(answer.status), body: Some(answer.plain()) })
     }
 
     /// The answer, judged by itself. Reads nothing from the store.
@@ -249,8 +326,25 @@ impl<'a> Run<'a> {
     }
 }
 
+/// The files that may be looked at.
+fn looked_at_files<'a>(verifier: &HttpVerifier, expected: Expected<'a>) -> Vec<&'a ReleaseFile> {
+    fetched(expected.manifest).filter(|f| !verifier.ignore.is_match(f.key.as_str())).collect()
+}
+
+/// The addresses besides files' own that are looked at.
+fn forms_to_look_at<'a>(verifier: &HttpVerifier, expected: Expected<'a>) -> Vec<Form<'a>> {
+    let pages = pages(&looked_at_files(verifier, expected));
+    let most = verifier.requests / SHARE_OF_FORMS;
+    let mut forms = forms(&pages, verifier.routing, expected.manifest, expected.previous, most);
+    let root = pages.iter().find(|page| page.role == Role::Root);
+    if verifier.routing == Routing::Directory && verifier.base.path() != "/" {
+        forms.extend(root.map(|&file| Form { address: String::new(), file }));
+    }
+    forms
+}
+
 /// The first page that was right: the root document where that was.
-fn right_page<'s>(looks: &[Look], files: &'s [(Url, &ReleaseFile)]) -> Option<(&'s Url, &'s ReleaseFile)> {
+fn right_page<'s, 'f>(looks: &[Look], files: &'s [(Url, &'f ReleaseFile)]) -> Option<(&'s Url, &'f ReleaseFile)> {
     let mut right = looks.iter().zip(files).filter(|(look, _)| matches!(look.judgement, Judgement::Right(_)));
     right.find(|(look, _)| look.shows_release).map(|(_, (url, file))| (url, *file))
 }

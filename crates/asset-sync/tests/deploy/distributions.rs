@@ -2,7 +2,7 @@
 
 use asset_sync::cdn::{CdnErrorKind, MemoryCdnFault};
 use asset_sync::deploy::{Invalidate, Options, Outcome, RollbackTo};
-use asset_sync::plan::UrlPrefix;
+use asset_sync::plan::{Addressing, UrlPrefix};
 use asset_sync::{Error, ErrorClass};
 use tokio_util::sync::CancellationToken;
 
@@ -274,7 +274,8 @@ async fn other_paths_are_another_invalidation() {
     deploy(&world, world.options(), "1.0.0").await.unwrap_err();
     assert_eq!(pending(&world), [DISTRIBUTION]);
     world.cdn.clear_faults();
-    let moved = Options { url_prefix: UrlPrefix::new("/app"), ..world.options() };
+    let addressing = Addressing { prefix: UrlPrefix::new("/app"), ..Addressing::default() };
+    let moved = Options { addressing, ..world.options() };
     deploy(&world, moved, "1.0.0").await.unwrap();
     assert_eq!(made_since(&world, DISTRIBUTION, 0), [["/*"], ["/app/*"]]);
     assert!(pending(&world).is_empty());

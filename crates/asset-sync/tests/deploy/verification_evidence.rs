@@ -14,25 +14,25 @@ use tokio_util::sync::CancellationToken;
 use crate::world::{APP_2, World, info, page, v1, v2};
 
 #[derive(Clone)]
-struct Answer {
-    status: u16,
-    kind: String,
-    body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) kind: String,
+    pub(crate) body: Vec<u8>,
     headers: Vec<(&'static str, String)>,
 }
 
-fn answer(status: u16, body: &str) -> Answer {
+pub(crate) fn answer(status: u16, body: &str) -> Answer {
     Answer { status, kind: "text/html".to_owned(), body: body.as_bytes().to_vec(), headers: Vec::new() }
 }
 
 /// A server, and how many requests it got.
-struct Server {
-    url: String,
-    requests: Arc<AtomicUsize>,
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) requests: Arc<AtomicUsize>,
 }
 
 /// Answers by the number of the request, from 1, and its path.
-fn serve(answer: impl Fn(usize, &str) -> Answer + Send + Sync + 'static) -> Server {
+pub(crate) fn serve(answer: impl Fn(usize, &str) -> Answer + Send + Sync + 'static) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let requests = Arc::new(AtomicUsize::new(0));
@@ -63,7 +63,7 @@ fn connection(mut stream: TcpStream, answer: &dyn Fn(usize, &str) -> Answer, cou
 }
 
 /// What is in the bucket, as a CDN serves it that is denied the state area.
-fn bucket(world: &World) -> impl Fn(&str) -> Answer + Send + Sync + Clone + use<> {
+pub(crate) fn bucket(world: &World) -> impl Fn(&str) -> Answer + Send + Sync + Clone + use<> {
     let store = world.store.clone();
     move |path| {
         let key = path.trim_start_matches('/');
@@ -79,12 +79,12 @@ fn bucket(world: &World) -> impl Fn(&str) -> Answer + Send + Sync + Clone + use<
     }
 }
 
-fn options(url: &str) -> VerifierOptions {
+pub(crate) fn options(url: &str) -> VerifierOptions {
     let (patience, pause) = (Duration::ZERO, Duration::from_millis(1));
     VerifierOptions { patience, pause, ..VerifierOptions::new(url) }
 }
 
-async fn verdict_with(world: &World, options: &VerifierOptions) -> Verdict {
+pub(crate) async fn verdict_with(world: &World, options: &VerifierOptions) -> Verdict {
     world.deployer().verify(&HttpVerifier::new(options).unwrap()).await.unwrap()
 }
 
@@ -97,7 +97,7 @@ async fn deploy(world: &World, files: &[(String, String)], version: &str) {
     deploy_with(world, files, version, world.options()).await.unwrap();
 }
 
-async fn deploy_with(
+pub(crate) async fn deploy_with(
     world: &World,
     files: &[(String, String)],
     version: &str,

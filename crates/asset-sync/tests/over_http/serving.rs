@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use asset_sync::deploy::{Options, Outcome};
-use asset_sync::plan::{InvalidationMode, UrlPrefix};
+use asset_sync::plan::{Addressing, InvalidationMode};
 use asset_sync::site::Site;
 use stand_ins::Distribution;
 
@@ -13,7 +13,7 @@ use crate::world::{COLD, Sites, World, targets, v1, v2};
 async fn two_versions(world: World, options: Options, deep_links: &[&str]) {
     let sites = Sites::new();
     let (first, second) = (sites.write(&v1()), sites.write(&v2()));
-    let mut paths = targets(&first, options.invalidation);
+    let mut paths = targets(&first, options.addressing.invalidation);
     // What only the other version has is asked for as well: its absence is cached, for a day.
     // Of assets that are not there yet nobody knows: no page refers to them.
     let pages = |site: &Site| {
@@ -21,7 +21,7 @@ async fn two_versions(world: World, options: Options, deep_links: &[&str]) {
         site.files.retain(|f| f.role != asset_sync::site::Role::Fingerprinted);
         site
     };
-    paths.extend(targets(&pages(&second), options.invalidation));
+    paths.extend(targets(&pages(&second), options.addressing.invalidation));
     paths.extend(deep_links.iter().map(|&link| link.to_owned()));
 
     let report = world.deploy_with(options.clone(), &first, "1.0.0").await.unwrap();
@@ -63,7 +63,10 @@ async fn no_edge_serves_a_stale_page() {
 #[tokio::test]
 async fn nor_one_with_a_query_string() {
     let world = World::new().await;
-    let options = Options { invalidation: InvalidationMode::Variants, ..world.options() };
+    let options = Options {
+        addressing: Addressing { invalidation: InvalidationMode::Variants, ..Addressing::default() },
+        ..world.options()
+    };
     two_versions(world, options, &["/?utm_source=mail&b=2", "/old/?", "/robots.txt?v=1"]).await;
 }
 
@@ -72,7 +75,10 @@ async fn nor_one_with_a_query_string() {
 async fn nor_a_deep_link_of_a_single_page_application() {
     let fallback = |d| Distribution { fallback: Some("index.html".into()), ..d };
     let world = World::at("", fallback).await;
-    let options = Options { invalidation: InvalidationMode::All, ..world.options() };
+    let options = Options {
+        addressing: Addressing { invalidation: InvalidationMode::All, ..Addressing::default() },
+        ..world.options()
+    };
     two_versions(world, options, &["/users/7", "/users/7?tab=a", "/deep/link/"]).await;
 }
 
@@ -81,6 +87,6 @@ async fn nor_a_deep_link_of_a_single_page_application() {
 async fn nor_behind_an_origin_path() {
     let origin = |d| Distribution { origin_path: "app".into(), ..d };
     let world = World::at("app/", origin).await;
-    let options = Options { url_prefix: UrlPrefix::new("/"), ..world.options() };
+    let options = Options { addressing: Addressing::default(), ..world.options() };
     two_versions(world, options, &[]).await;
 }

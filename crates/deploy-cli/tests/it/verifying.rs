@@ -7,7 +7,7 @@ use std::thread;
 
 use hyper::StatusCode;
 use serde_json::json;
-use stand_ins::{BUCKET, Conditions, DISTRIBUTION, Distribution, Effect, When};
+use stand_ins::{BUCKET, Conditions, DISTRIBUTION, Distribution, Effect, Rewrite, When};
 
 use crate::support::{CDN, Run, Target, deploy};
 
@@ -67,6 +67,44 @@ fn a_site_that_is_what_was_deployed_is_right() {
     }
     let text = verify("text").stdout;
     assert!(text.starts_with("3 URLs as released, at http://127.0.0.1:"), "{text}");
+}
+
+/// `DEPLOY_ROUTING` reaches what is invalidated, what is looked at, and `deploy invalidate`.
+#[test]
+fn each_address_of_a_page_is_fresh_after_a_release() {
+    let distribution = Distribution::new(DISTRIBUTION, BUCKET);
+    let target = Target::behind(Distribution {
+        rewrite: Rewrite::Html,
+        blocked_prefixes: vec!["/.deploy/".into()],
+        ..distribution
+    });
+    let site = |title: &str| {
+        let about = format!("<!doctype html><title>{title}</title>");
+        target.site(title, &[("index.html", &about), ("about.html", &about)])
+    };
+    let run = |title: &str, version: &str| {
+        let mut run = target.publish_seen("run", &site(title), version);
+        Run::of(run.env("DEPLOY_ROUTING", "html").env("DEPLOY_VERIFY", "required"))
+    };
+    let first = run("one", "1.0.0");
+    assert_eq!(first.code, 0, "{first:?}");
+    let addresses = ["/", "/index", "/index.html", "/about", "/about.html"];
+    for path in addresses {
+        assert!(target.seen(path).contains("one"), "{path}");
+    }
+    let second = run("two", "2.0.0");
+    assert_eq!(second.code, 0, "{second:?}");
+    for path in addresses {
+        assert!(target.seen(path).contains("two"), "{path}");
+    }
+    let invalidate = |routing: &str| {
+        let mut command = target.command(&["invalidate", "/about"]);
+        let run = Run::of(command.env(CDN.0, CDN.1).env("DEPLOY_ROUTING", routing));
+        assert_eq!(run.code, 0, "{run:?}");
+        run.result()["invalidations"][0]["paths"].clone()
+    };
+    assert_eq!(invalidate("html"), json!(["/about", "/about.html"]));
+    assert_eq!(invalidate("exact"), json!(["/about"]));
 }
 
 #[test]

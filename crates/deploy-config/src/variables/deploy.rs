@@ -1,7 +1,7 @@
 //! The variables of `deploy`.
 
 use super::{declare, declare_inputs};
-use crate::choice::{Adopt, ConditionalWrites, Encryption, Invalidation, Log, OnFailure, SourceMaps, Verify};
+use crate::choice::{Adopt, ConditionalWrites, Encryption, Invalidation, Log, OnFailure, Routing, SourceMaps, Verify};
 use crate::format::{
     AccountId, BucketName, ByteSize, DistributionIds, DurationBetween, FileKey, FilePath, Globs, HeaderLine, HttpUrl,
     KeyPrefix, KmsKey, Label, NamePrefix, OneOf, Region, Share, Switch, UrlPath, WholeNumber,
@@ -139,6 +139,18 @@ declare_inputs! {
             not percent-encoded; missing slashes at its ends are added.",
         presence: Presence::Derived("`/` and `DEPLOY_PREFIX`"),
         example: "/",
+    }
+    DEPLOY_ROUTING as deploy_routing: OneOf<Routing> = OneOf::<Routing>::new(),
+    "Which file answers an address that no file has as its name" {
+        group: Group::Target,
+        details: "It tells what the distribution does already, so that every address of a changed page is invalidated \
+            and looked at; it does not set the distribution up. `exact`: nothing but `about/index.html` for `/about/`. \
+            `directory`: `about/index.html` for `/about/` and `/about`. `html`: `about.html` for `/about`, and \
+            `about/index.html` for `/about/`. `spa`: the root document for every address without a file; a changed one is \
+            invalidated with everything under `DEPLOY_URL_PREFIX`. S3 and CloudFront do none of it by themselves: \
+            [addresses](operations.md#addresses).",
+        presence: Presence::Default("exact"),
+        example: "directory",
     }
     DEPLOY_REGION as deploy_region: Region = Region,
     "The bucket's region" {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use asset_sync::bucket::MemoryObject;
 use asset_sync::deploy::{IfLive, Options, Report, RollbackTo};
-use asset_sync::plan::{MaxShrink, UrlPrefix};
+use asset_sync::plan::{Addressing, MaxShrink, UrlPrefix};
 use asset_sync::site::Site;
 use asset_sync::state::Current;
 use asset_sync::verify::{Expected, Observation, Verdict, Verifier};
@@ -136,7 +136,7 @@ impl Target {
             grace: GRACE,
             max_shrink: MaxShrink(1.0),
             distributions: self.distributions.iter().map(|&d| d.to_owned()).collect(),
-            url_prefix: UrlPrefix::new(self.prefix),
+            addressing: Addressing { prefix: UrlPrefix::new(self.prefix), ..Addressing::default() },
             ..world.options()
         }
     }
