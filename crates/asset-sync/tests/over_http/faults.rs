@@ -175,7 +175,7 @@ async fn a_store_that_never_recovers_ends_the_run_with_the_request_id() {
         let error =
             world.deploy_with(Options { retry, ..world.options() }, &scene.second, "2.0.0").await.expect_err(&context);
         assert_eq!(error.class(), ErrorClass::Transient, "{context}: {error}");
-        let text = error.to_string();
+        let text = error.cause().to_string();
         assert!(text.contains(code) && text.contains("STANDIN0000"), "{context}: {text}");
         // A throttled attempt does not count where a request that was under way got through meanwhile.
         let attempts = ATTEMPTS..=ATTEMPTS + 2;
@@ -202,7 +202,8 @@ async fn a_cdn_that_never_recovers_ends_the_run_and_the_debt_is_kept() {
         let error = world.deploy_with(options, &scene.second, "2.0.0").await.unwrap_err();
         assert_eq!(error.class(), ErrorClass::Transient, "{operation}: {error}");
         let text = error.to_string();
-        assert!(text.contains(operation) || matches!(error, Error::InvalidationTimeout { .. }), "{text}");
+        assert!(text.contains(operation) || matches!(error.cause(), Error::InvalidationTimeout { .. }), "{text}");
+        assert!(text.starts_with("version 2.0.0 (release r2-"), "{text}");
         assert_eq!(world.current().edges.pending(&[], "/*").len(), 1, "{operation}");
         assert!(world.current().lease.is_none(), "{operation}");
         world.assert_holds(&scene.second, operation);
