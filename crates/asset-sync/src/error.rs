@@ -188,7 +188,7 @@ pub enum Refusal {
         key: String,
     },
     /// The build itself is at fault.
-    #[error("the build is broken:\n{}", crate::site::report(findings, *shown).join("\n"))]
+    #[error("the build is broken, so nothing was written:\n{}", crate::site::report(findings, *shown).join("\n"))]
     Preflight {
         /// What was found, in the order in which people should read it.
         findings: Vec<crate::site::Finding>,

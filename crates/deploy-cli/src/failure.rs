@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use asset_sync::site::RulesError;
-use asset_sync::{Error, ErrorClass, NotVerified};
+use asset_sync::{Error, ErrorClass, NotVerified, Refusal};
 use deploy_config::{Fault, Problems};
 
 use crate::exit::Exit;
@@ -53,7 +53,8 @@ impl Failure {
         };
         let hint = hint(error, surroundings);
         let mut message = error.to_string();
-        if matches!(error, Error::Refused(_) | Error::Distributions(_)) {
+        let says_so = matches!(error, Error::Refused(Refusal::Preflight { .. }));
+        if matches!(error, Error::Refused(_) | Error::Distributions(_)) && !says_so {
             message.push_str(". Nothing was written");
         }
         Self { hint, not_verified, ..Self::new(Exit::of(error.class(), signal), message) }

@@ -35,8 +35,9 @@ fn what_was_edited_is_found_and_restored_without_the_site() {
 fn what_only_the_site_can_restore_is_named() {
     let target = Target::new();
     target.deploy(&example("v1"), "1.0.0");
-    let asset = std::fs::read_dir(example("v1").join("assets")).unwrap().next().unwrap().unwrap();
-    let asset = format!("assets/{}", asset.file_name().to_str().unwrap());
+    let assets = std::fs::read_dir(example("v1").join("assets")).unwrap();
+    let mut names = assets.map(|asset| asset.unwrap().file_name().into_string().unwrap());
+    let asset = format!("assets/{}", names.find(|name| name.ends_with(".js")).unwrap());
     target.remove(&asset);
     target.remove("index.html");
     let (message, _) = Run::of(&mut target.command(&["rollback", "--to", "1.0.0"])).failed(8, "unfinished");

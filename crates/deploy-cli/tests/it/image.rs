@@ -68,7 +68,7 @@ fn what_is_unchanged_is_not_read_and_what_is_uploaded_is_checked() {
 
     // Where it is to be sent, it is found out; without the manifest it is a site like any other.
     let elsewhere = [("DEPLOY_PREFIX", "elsewhere")];
-    let (message, hint) = image.run("1.0.0", &elsewhere).failed(2, "usage");
+    let (message, hint) = image.run("1.0.0", &elsewhere).failed(8, "unfinished");
     assert!(
         message.contains("logo.png is not what the manifest ") && message.contains("site.manifest.json"),
         "{message}"
@@ -85,7 +85,7 @@ fn what_is_unchanged_is_not_read_and_what_is_uploaded_is_checked() {
 fn a_large_file_is_checked_as_it_is_uploaded() {
     let image = Image::cut(&"a".repeat(11 << 20));
     image.change("logo.png", &"b".repeat(11 << 20));
-    let (message, _) = image.run("1.0.0", &[("DEPLOY_PART_SIZE", "5MiB")]).failed(2, "usage");
+    let (message, _) = image.run("1.0.0", &[("DEPLOY_PART_SIZE", "5MiB")]).failed(8, "unfinished");
     assert!(message.contains("logo.png is not what the manifest "), "{message}");
     assert!(image.target.objects("").is_empty());
     assert!(image.target.writes().contains(&"AbortMultipartUpload"), "{:?}", image.target.writes());

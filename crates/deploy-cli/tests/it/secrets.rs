@@ -133,7 +133,7 @@ fn failures() -> Vec<Failure> {
         Failure { spoil: |t| t.stand_ins.s3().deny("PutObject"), ..failure("a denied write", 3) },
         Failure {
             spoil: |t| t.stand_ins.cloudfront().deny("CreateInvalidation"),
-            ..failure("a denied invalidation", 3)
+            ..failure("a denied invalidation", 8)
         },
         Failure {
             spoil: |t| t.stand_ins.faults().always(When::operation("PutObject"), Effect::expired_token()),
