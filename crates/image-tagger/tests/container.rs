@@ -259,7 +259,7 @@ async fn a_site_that_was_changed_in_the_image_is_not_uploaded() {
     // With the time that files have in the image it is not read, and found out where it would be sent.
     changed.as_file().set_modified(std::time::UNIX_EPOCH).unwrap();
     let (code, text) = release.run(&stand_ins, &in_place).await;
-    assert_eq!(code, 2, "{text}");
+    assert_eq!(code, 8, "{text}");
     assert!(text.contains("app-1f2e3d4c.js is not what the manifest /site.manifest.json says"), "{text}");
     assert!(stand_ins.store().get(BUCKET, "index.html").is_err());
 
