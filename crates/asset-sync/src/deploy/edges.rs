@@ -27,7 +27,8 @@ const SLOWEST: u32 = 5;
 /// invalidation; with some, it gets a new reference, since an invalidation that was made before does not cover what
 /// comes now.
 pub(super) fn owe(cx: &Context, current: &mut Current, paths: &[String]) {
-    settle_distributions(cx, current);
+    let reference = new_reference(cx, current);
+    current.edges.enlist(&cx.options.distributions, reference);
     if !paths.is_empty() {
         let stale = joined_paths(&current.edges.stale, paths, &cx.options.addressing);
         let reference = new_reference(cx, current);

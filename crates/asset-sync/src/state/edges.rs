@@ -60,8 +60,17 @@ impl Edges {
         self.forget_paths_of_none();
     }
 
-    /// Takes in the distributions that are `configured`, and forgets all others, but where none is configured. Gives those that
-    /// are forgotten before they were fresh.
+    /// Takes in the distributions that are `configured`.
+    pub fn enlist(&mut self, configured: &[String], reference: String) {
+        let unknown: Vec<&String> = configured.iter().filter(|id| !self.distributions.contains_key(*id)).collect();
+        if !unknown.is_empty() {
+            // One that was known before may have an invalidation of the old reference, made for what it held then.
+            self.reference = reference;
+        }
+        self.distributions.extend(unknown.into_iter().map(|id| (id.clone(), Freshness::Unseen)));
+    }
+
+    /// The same, and forgets all others, but where none is configured. Gives those that are forgotten before they were fresh.
     pub fn settle(&mut self, configured: &[String], reference: String) -> Vec<String> {
         if configured.is_empty() {
             return Vec::new();
@@ -74,12 +83,7 @@ impl Edges {
             }
             is_kept
         });
-        let unknown: Vec<&String> = configured.iter().filter(|id| !self.distributions.contains_key(*id)).collect();
-        if !unknown.is_empty() {
-            // One that was known before may have an invalidation of the old reference, made for what it held then.
-            self.reference = reference;
-        }
-        self.distributions.extend(unknown.into_iter().map(|id| (id.clone(), Freshness::Unseen)));
+        self.enlist(configured, reference);
         self.forget_paths_of_none();
         forgotten
     }

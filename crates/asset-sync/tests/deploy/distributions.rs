@@ -116,6 +116,22 @@ async fn a_corrected_id_is_invalidated_for_everything() {
     }
 }
 
+/// The same where the next release is another one: what is dropped is said there, too.
+#[tokio::test(start_paused = true)]
+async fn what_is_dropped_is_said_by_a_run_that_switches() {
+    let world = World::new();
+    world.cdn.create_distribution(OTHER);
+    deploy(&world, with(&world, &[OTHER]), "1.0.0").await.unwrap();
+    cut_off(&world, OTHER, CdnErrorKind::Denied);
+    deploy(&world, with(&world, &[OTHER]), "2.0.0").await.unwrap_err();
+    deploy(&world, world.options(), "1.9.0").await.unwrap_err();
+    let options = Options { allow_older: true, ..world.options() };
+    deploy(&world, options, "1.9.0").await.unwrap();
+    assert!(world.warnings().iter().any(|w| w.contains(OTHER) && w.contains("dropped")), "{:?}", world.warnings());
+    assert!(pending(&world).is_empty());
+    assert_eq!(world.current().edges.distributions.keys().collect::<Vec<_>>(), [DISTRIBUTION]);
+}
+
 /// `h3` of the findings: the account of a distribution may be closed to us, and nothing got rid of its debt.
 #[tokio::test(start_paused = true)]
 async fn one_that_is_taken_away_is_dropped_and_the_others_get_no_more_than_they_need() {
