@@ -151,7 +151,7 @@ impl std::fmt::Display for Standing {
         match self {
             Self::AsBefore(live) => write!(f, "{} is live, as before", name(live)),
             Self::Switching { from, to } => {
-                write!(f, "{} is live in part, and {} else: the switch is not done", name(to), name(from))
+                write!(f, "{} is live in part, and {} in the rest: the switch is not done", name(to), name(from))
             }
             Self::Switched(live) => write!(f, "{} is live, and not finished", name(live)),
         }

@@ -1,6 +1,9 @@
 //! The distributions are what the run takes them for: looked at before the first write.
 
+use std::time::Duration;
+
 use futures::future::join_all;
+use tokio::time::timeout;
 
 use super::context::Context;
 use crate::cdn::{CdnError, CdnErrorKind};
@@ -9,6 +12,9 @@ use crate::error::Error;
 /// An invalidation that no distribution has: asking for it tells whether the distribution can be reached, with a right that
 /// every run needs anyway.
 const NOBODYS: &str = "I00000000000000";
+
+/// How long a check may take, repeated requests of the client included: nothing is told meanwhile.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Refuses to begin where a distribution does not exist or is not open to these credentials: after the switch it would be
 /// too late to say so. A CDN that does not answer stops nothing: the invalidation stays on record until it does.
@@ -29,7 +35,11 @@ fn refuse(wrong: Vec<CdnError>) -> Result<(), Error> {
 async fn wrong_distributions(cx: &Context, is_wrong: fn(&CdnError) -> bool) -> Vec<CdnError> {
     let asked = cx.options.distributions.iter().map(|id| async move {
         cx.recorder.request("GetInvalidation");
-        cx.cdn.invalidation(id, NOBODYS).await.err()
+        let asked = timeout(PATIENCE, cx.cdn.invalidation(id, NOBODYS)).await;
+        if asked.is_err() {
+            cx.warn(format!("could not check distribution {id}: no answer within {} s", PATIENCE.as_secs()));
+        }
+        asked.ok()?.err()
     });
     let (wrong, unsure): (Vec<_>, Vec<_>) = join_all(asked).await.into_iter().flatten().partition(is_wrong);
     for error in unsure {

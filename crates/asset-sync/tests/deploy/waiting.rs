@@ -4,15 +4,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use asset_sync::Deployer;
-use asset_sync::bucket::RetryPolicy;
-use asset_sync::cdn::{CdnErrorKind, MemoryCdnFault};
+use asset_sync::bucket::{Bucket, RetryPolicy};
+use asset_sync::cdn::{Cdn, CdnError, CdnErrorKind, InvalidationStatus, MemoryCdnFault};
 use asset_sync::deploy::Options;
 use asset_sync::progress::{Event, Progress};
+use asset_sync::state::{StateArea, Target};
+use async_trait::async_trait;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::slow_bucket::{Answer, SlowBucket};
-use crate::world::{DISTRIBUTION, World, info, v1, v2};
+use crate::world::{BUCKET, DISTRIBUTION, World, info, v1, v2};
 
 /// The longest that nothing may be told, and the time that one attempt takes beside it.
 const LONGEST: Duration = Duration::from_secs(16);
@@ -133,4 +135,40 @@ async fn a_store_that_fails() {
         assert!(started.elapsed() > Duration::from_mins(1));
         assert!(heard.silence(started) <= LONGEST.max(first), "{name}: {:?}", heard.silence(started));
     }
+}
+
+/// A CDN that takes requests and answers none.
+#[derive(Debug)]
+struct Mute;
+
+#[async_trait]
+impl Cdn for Mute {
+    async fn create_invalidation(
+        &self,
+        _: &str,
+        _: &str,
+        _: &[String],
+    ) -> Result<(String, InvalidationStatus), CdnError> {
+        std::future::pending().await
+    }
+
+    async fn invalidation(&self, _: &str, _: &str) -> Result<Option<InvalidationStatus>, CdnError> {
+        std::future::pending().await
+    }
+}
+
+/// The check of the distributions before the first write is no place to wait in silence.
+#[tokio::test(start_paused = true)]
+async fn a_distribution_that_does_not_answer_at_all() {
+    let (world, heard) = (world().await, Arc::<Heard>::default());
+    let area = StateArea::in_target(&Target { bucket: BUCKET.to_owned(), prefix: String::new() }, ".deploy/");
+    let bucket: Arc<dyn Bucket> = Arc::new(world.store.bucket(BUCKET));
+    let deployer = Deployer::new("", bucket, area, None, Arc::new(Mute), patient(&world, &heard));
+    let (site, info, stop, started) = (world.site(&v2()), info("2.0.0"), CancellationToken::new(), Instant::now());
+    let run = deployer.deploy(&site, &info, &stop);
+    assert!(tokio::time::timeout(Duration::from_mins(2), run).await.is_err(), "it waits for the invalidation");
+    assert!(heard.silence(started) <= LONGEST, "{:?}", heard.silence(started));
+    let warned = |event: &Event| matches!(event, Event::Warning { message } if message.contains("no answer within"));
+    assert!(heard.events().iter().any(warned), "{:?}", heard.events());
+    world.assert_serves(&site);
 }
